@@ -1,0 +1,1 @@
+"""What stands in front of the services: the dashboard and the proxies."""

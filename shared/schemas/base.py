@@ -1,0 +1,58 @@
+"""What every wire contract is made of."""
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated, Any, Generic, TypeVar
+
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, StringConstraints
+from pydantic_core import PydanticCustomError
+
+T = TypeVar("T")
+
+
+class Contract(BaseModel):
+    """Refuse unknown fields, NaN and infinity; never change after validation."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, ser_json_inf_nan="null")
+
+
+def _require_text(value: Any) -> Any:
+    # Pydantic would take a bare number as seconds since 1970; which unit was meant is a guess nobody should make.
+    if isinstance(value, int | float):
+        raise PydanticCustomError("timestamp_number", "Send a timestamp as ISO 8601 text with an offset")
+    return value
+
+
+def format_utc(value: datetime) -> str:
+    """Return ISO 8601 text in UTC ending in Z."""
+    return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+UtcDatetime = Annotated[
+    AwareDatetime,
+    BeforeValidator(_require_text),
+    # Ordinary comparison and storage want one zone.
+    Field(description="ISO 8601 with an offset; stored and returned in UTC."),
+    PlainSerializer(format_utc, return_type=str, when_used="json"),
+]
+
+Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:\-]{0,63}$")]
+Symbol = Annotated[str, StringConstraints(pattern=r"^[A-Z0-9][A-Z0-9._:\-/]{0,31}$")]
+Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3,10}$")]
+Reason = Annotated[str, StringConstraints(min_length=3, max_length=500, strip_whitespace=True)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class Page(Contract, Generic[T]):
+    """One page of a listing; ask again with `cursor=next_cursor` until it is null."""
+
+    items: list[T]
+    next_cursor: str | None = None
+
+
+class Severity(StrEnum):
+    """How bad a finding is."""
+
+    OK = "ok"
+    WARNING = "warning"
+    CRITICAL = "critical"

@@ -1,0 +1,167 @@
+"""Bars, option chains and what the quality checks said of them."""
+
+from datetime import date
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from shared.money import Amount, NonNegativeAmount, PositiveAmount
+from shared.schemas.base import Contract, Identifier, Severity, Symbol, UtcDatetime
+
+Interval = Literal["1m", "5m", "15m", "1h", "1d"]
+
+
+class Bar(Contract):
+    """One OHLCV bar; `ts` is its start, and it is known only at `ts` plus the interval.
+
+    OHLC bounds are a quality check, not a parsing rule: a broken bar is stored with its verdict.
+    """
+
+    symbol: Symbol
+    interval: Interval
+    ts: UtcDatetime
+    open: Amount
+    high: Amount
+    low: Amount
+    close: Amount
+    volume: NonNegativeAmount
+
+
+class BarBatch(Contract):
+    """Bars of one source; `simulation_id` keeps replayed data away from live marks."""
+
+    source: Identifier
+    simulation_id: Identifier | None = None
+    bars: Annotated[list[Bar], Field(min_length=1, max_length=50_000)]
+
+
+class OptionRight(StrEnum):
+    """Call or put."""
+
+    CALL = "C"
+    PUT = "P"
+
+
+class OptionQuote(Contract):
+    """One contract of a chain at one moment; absent fields were not quoted."""
+
+    expiry: date
+    strike: PositiveAmount
+    right: OptionRight
+    bid: Amount | None = None
+    ask: Amount | None = None
+    bid_quantity: Amount | None = None
+    ask_quantity: Amount | None = None
+    last_price: Amount | None = None
+    open_interest: Amount | None = None
+    change_in_open_interest: Amount | None = None
+    implied_volatility: float | None = None
+
+
+class MarketState(Contract):
+    """An underlying and its option chain at one moment.
+
+    Fields a feed may fail to send are optional here, and their absence is a quality finding.
+    """
+
+    symbol: Symbol
+    timestamp: UtcDatetime | None = None
+    spot_price: Amount | None = None
+    total_call_oi: Amount | None = None
+    total_put_oi: Amount | None = None
+    option_chain: Annotated[list[OptionQuote], Field(max_length=20_000)] | None = None
+
+
+class MarketStateBatch(Contract):
+    """Market states of one source; `simulation_id` keeps replayed data away from live marks."""
+
+    source: Identifier
+    simulation_id: Identifier | None = None
+    states: Annotated[list[MarketState], Field(min_length=1, max_length=500)]
+
+
+class QualityIssue(Contract):
+    """One finding: a stable code, what was measured and the threshold it crossed."""
+
+    code: str
+    severity: Severity
+    message: str
+    value: float | None = None
+    threshold: float | None = None
+
+
+class Verdict(Contract):
+    """What the quality gate said of one row, by its index in the batch."""
+
+    index: int
+    symbol: Symbol
+    ts: UtcDatetime | None
+    severity: Severity
+    issues: list[QualityIssue] = []
+    market_state_id: str | None = None
+
+
+class RejectedRow(Contract):
+    """A row that could not be stored, with its index and why."""
+
+    index: int
+    reason: str
+
+
+class IngestResult(Contract):
+    """What became of a batch: stored rows, what changed, and every verdict that is not ok.
+
+    `verdicts` lists bars only when they are not ok, and market states always (they carry the id).
+    """
+
+    received: int
+    stored: int
+    unchanged: int
+    rejected: list[RejectedRow] = []
+    published: int = Field(description="Marks sent to risk; rows judged critical send none.")
+    verdicts: list[Verdict] = []
+
+
+class StoredBar(Bar):
+    """A bar as it was stored, with its source, revision and verdict."""
+
+    source: Identifier
+    revision: int
+    severity: Severity
+    issues: list[QualityIssue] = []
+    ts_init: UtcDatetime
+
+
+class StoredMarketState(MarketState):
+    """A market state as it was stored, with its id, source and verdict."""
+
+    market_state_id: str
+    source: Identifier
+    simulation_id: Identifier | None = None
+    severity: Severity
+    issues: list[QualityIssue] = []
+    ts_init: UtcDatetime
+
+
+class FeedStatus(Contract):
+    """How one source is doing."""
+
+    source: Identifier
+    symbols: int
+    rows: int
+    critical: int
+    warning: int
+    last_ts_event: UtcDatetime | None
+    last_ts_init: UtcDatetime | None
+
+
+class MarkMessage(Contract):
+    """A price that passed the gate, as marketdata publishes it on the `marks` stream for risk."""
+
+    symbol: Symbol
+    price: PositiveAmount
+    ts_event: UtcDatetime
+    source: Identifier
+    simulation_id: Identifier | None = None
+    severity: Severity = Severity.OK

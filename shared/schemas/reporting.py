@@ -1,0 +1,101 @@
+"""The trade ledger and the roll-ups built from risk's journal."""
+
+from datetime import date
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import Field
+
+from shared.money import Amount, NonNegativeAmount, PositiveAmount
+from shared.schemas.base import Contract, Identifier, Symbol, UtcDatetime
+from shared.schemas.risk import Side
+from shared.schemas.telemetry import MLTelemetry
+
+
+class MetricState(StrEnum):
+    """Whether a metric has a value, and why not."""
+
+    OK = "ok"
+    NO_TRADES = "no_trades"
+    NO_LOSSES = "no_losses"
+    TOO_FEW = "too_few"
+
+
+class Metric(Contract):
+    """A figure with its state and the convention it follows; infinity and NaN never appear."""
+
+    value: float | None
+    state: MetricState
+    convention: str
+
+
+class Trade(Contract):
+    """One execution in the ledger, with the score that asked for it.
+
+    `realised_pnl` is before fees, by average cost.
+    """
+
+    trade_id: Identifier
+    account_id: Identifier
+    simulation_id: Identifier | None
+    session_date: date
+    client_order_id: Identifier
+    strategy_id: Identifier
+    symbol: Symbol
+    side: Side
+    quantity: PositiveAmount
+    price: PositiveAmount
+    fee: Amount
+    realised_pnl: Amount
+    position_quantity: Amount
+    ts_event: UtcDatetime
+    journal_seq: int
+    telemetry: MLTelemetry | None = None
+
+
+class DailyRollup(Contract):
+    """A closed trading day of one account, or of one strategy in it where `strategy_id` is set."""
+
+    account_id: Identifier
+    simulation_id: Identifier | None
+    session_date: date
+    strategy_id: Identifier | None
+    start_equity: Amount | None
+    end_equity: Amount | None
+    orders_approved: int
+    orders_denied: int
+    denials_by_reason: dict[str, int]
+    trades: int
+    volume_notional: NonNegativeAmount
+    realised_pnl: Amount
+    fees: Amount
+    win_rate: Metric
+    profit_factor: Metric
+    mean_confidence: Metric
+    closed_at: UtcDatetime
+    journal_seq: int
+
+
+class LedgerState(Contract):
+    """How far reporting has read risk's journal."""
+
+    cursor: int
+    journal_last_seq: int | None
+    lag: int | None
+    trades: int
+    rollups: int
+    state: Literal["current", "behind", "risk_unreachable"]
+    updated_at: UtcDatetime | None
+
+
+class Counts(Contract):
+    """Totals of an account group, as the ledger has them; `denied_by_reason` counts each reason of each denial."""
+
+    simulation_id: Identifier | None
+    approved: int
+    denied: int
+    denied_by_reason: dict[str, int]
+    trades: int
+    realised_pnl: dict[str, Amount] = Field(description="By currency, before fees.")
+    fees: dict[str, Amount] = Field(description="By currency.")
+    rollups: int

@@ -1,0 +1,22 @@
+"""Which model asked for an order, and how sure it was."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from shared.schemas.base import Contract, Fraction, Identifier
+
+
+class MLTelemetry(Contract):
+    """The score behind an order, carried from ml through risk's journal into the trade ledger."""
+
+    prediction_id: Identifier
+    model_name: Identifier
+    model_version: str
+    model_hash: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$", description="First 16 hex digits of the SHA-256.")]
+    features: Annotated[dict[str, float], Field(max_length=100)]
+    raw_confidence: Fraction
+    calibrated_confidence: Fraction
+    uncertainty: Annotated[float, Field(ge=0)]
+    regime: str
+    market_state_id: str | None = None

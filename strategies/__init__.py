@@ -1,0 +1,1 @@
+"""Reference strategies: pure functions from market data to signals."""
