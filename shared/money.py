@@ -25,7 +25,7 @@ def parse_decimal(value: Any) -> Decimal:
     if isinstance(value, float):
         raise PydanticCustomError(
             "decimal_from_float",
-            "A JSON number with a fraction is not exact; send the amount as a string, such as \"101.25\"",
+            'A JSON number with a fraction is not exact; send the amount as a string, such as "101.25"',
         )
     if isinstance(value, bool) or not isinstance(value, int | str | Decimal):
         raise PydanticCustomError("decimal_type", "An amount is a string or an integer")

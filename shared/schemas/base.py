@@ -4,7 +4,16 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, StringConstraints
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    StringConstraints,
+)
 from pydantic_core import PydanticCustomError
 
 T = TypeVar("T")
@@ -23,6 +32,13 @@ def _require_text(value: Any) -> Any:
     return value
 
 
+def _in_utc(value: datetime) -> datetime:
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise PydanticCustomError("timestamp_range", "A timestamp lies in the years 1 to 9999 of UTC") from None
+
+
 def format_utc(value: datetime) -> str:
     """Return ISO 8601 text in UTC ending in Z."""
     return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
@@ -32,6 +48,7 @@ UtcDatetime = Annotated[
     AwareDatetime,
     BeforeValidator(_require_text),
     # Ordinary comparison and storage want one zone.
+    AfterValidator(_in_utc),
     Field(description="ISO 8601 with an offset; stored and returned in UTC."),
     PlainSerializer(format_utc, return_type=str, when_used="json"),
 ]

@@ -1,8 +1,10 @@
 """Bars, option chains and what the quality checks said of them."""
 
-from datetime import date
+from collections.abc import Mapping
+from datetime import date, timedelta
 from enum import StrEnum
-from typing import Annotated, Literal
+from types import MappingProxyType
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
@@ -10,6 +12,16 @@ from shared.money import Amount, NonNegativeAmount, PositiveAmount
 from shared.schemas.base import Contract, Identifier, Severity, Symbol, UtcDatetime
 
 Interval = Literal["1m", "5m", "15m", "1h", "1d"]
+
+INTERVAL_LENGTH: Final[Mapping[Interval, timedelta]] = MappingProxyType(
+    {
+        "1m": timedelta(minutes=1),
+        "5m": timedelta(minutes=5),
+        "15m": timedelta(minutes=15),
+        "1h": timedelta(hours=1),
+        "1d": timedelta(days=1),
+    }
+)
 
 
 class Bar(Contract):

@@ -1,14 +1,31 @@
 """Models in the registry and the scores they gave."""
 
-from typing import Annotated, Literal
+import base64
+import binascii
+from typing import Annotated, Any, Literal
 
-from pydantic import Base64Bytes, Field
+from pydantic import Base64Bytes, BeforeValidator, Field, StringConstraints
+from pydantic_core import PydanticCustomError
 
-from shared.schemas.base import Contract, Fraction, Identifier, UtcDatetime
+from shared.schemas.base import Contract, Fraction, Identifier, Symbol, UtcDatetime
 from shared.schemas.telemetry import MLTelemetry
 
 Alias = Literal["champion", "challenger", "shadow"]
-SemanticVersion = Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+$")]
+SemanticVersion = Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+$", max_length=32)]
+
+
+def _strict_base64(value: Any) -> Any:
+    # Pydantic skips characters that are not base64; a damaged upload must not become other bytes.
+    if isinstance(value, str | bytes):
+        try:
+            base64.b64decode(value, validate=True)
+        except (binascii.Error, ValueError):
+            raise PydanticCustomError("base64_decode", "Not base64 (standard alphabet, no line breaks)") from None
+    return value
+
+
+OnnxBytes = Annotated[Base64Bytes, BeforeValidator(_strict_base64)]
+Label = Annotated[str, StringConstraints(pattern=r"^[\x20-\x7e]{1,128}$")]
 
 
 class FeatureSpec(Contract):
@@ -31,7 +48,7 @@ class ModelUpload(Contract):
 
     name: Identifier
     version: SemanticVersion
-    onnx: Base64Bytes
+    onnx: OnnxBytes
     signature: ModelSignature
     training_data_hash: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     metrics: dict[str, float] = {}
@@ -68,10 +85,10 @@ class PredictionRequest(Contract):
     model_name: Identifier
     alias: Alias = "champion"
     strategy_id: Identifier
-    symbol: str
+    symbol: Symbol
     features: Annotated[dict[str, float], Field(min_length=1, max_length=100)]
-    regime: Annotated[str, Field(max_length=32)] = "unknown"
-    market_state_id: str | None = None
+    regime: Annotated[Label, Field(max_length=32)] = "unknown"
+    market_state_id: Label | None = None
     ts_event: UtcDatetime
 
 

@@ -1,0 +1,5 @@
+"""Where the checkout and its run-time data are."""
+
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent

@@ -1,0 +1,177 @@
+"""Make a service: health, metrics, problems, authentication, correlation, logging and lifespan."""
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, FastAPI
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import iter_route_contexts
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_fastapi_instrumentator import Instrumentator
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from starlette.responses import Response
+
+from shared.auth import ANY_ROLE, Authenticator, Principal, require
+from shared.clock import Clock, SystemClock
+from shared.database import Database
+from shared.errors import install_problem_handlers
+from shared.health import Check, health_router, storage_checks
+from shared.logging import LogSettings, configure_logging
+from shared.middleware import BodyLimit, RequestContext
+from shared.problems import (
+    DependencyUnavailable,
+    Forbidden,
+    InternalError,
+    PayloadTooLarge,
+    ProblemDocument,
+    Unauthenticated,
+    Unprocessable,
+    declare,
+)
+from shared.resources import Resources, Storage
+from shared.settings import AppSettings, ServiceSettings
+from shared.version import VERSION
+
+Lifespan = Callable[[FastAPI, Resources], AbstractAsyncContextManager[None]]
+_OPEN = frozenset({"/healthz", "/readyz"})
+
+
+def create_app(
+    *,
+    name: str,
+    settings: AppSettings,
+    routers: Sequence[APIRouter],
+    prefix: str | None = None,
+    clock: Clock | None = None,
+    checks: Mapping[str, Check] | None = None,
+    lifespan: Lifespan | None = None,
+) -> FastAPI:
+    """Return a service with its routers under `/api/v1/<name>`.
+
+    With ServiceSettings it has a database and Redis; with AppSettings neither. Raises RuntimeError for a
+    route that names no role.
+    """
+    clock = clock or SystemClock()
+    storage = _storage(name, settings) if isinstance(settings, ServiceSettings) else None
+    resources = Resources(settings, clock, Authenticator(settings, clock), storage)
+
+    @asynccontextmanager
+    async def whole_lifespan(app: FastAPI) -> AsyncIterator[None]:
+        close_logging = configure_logging(_log_settings(name, settings))
+        try:
+            if lifespan is None:
+                yield
+            else:
+                async with lifespan(app, resources):
+                    yield
+        finally:
+            if storage is not None:
+                await storage.redis.aclose()
+                await storage.database.dispose()
+            close_logging()
+
+    app = FastAPI(
+        title=f"Keelson {name}",
+        version=VERSION,
+        lifespan=whole_lifespan,
+        # The contract is committed under docs/openapi; a served copy would be an open route.
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        separate_input_output_schemas=False,
+    )
+    app.state.resources = resources
+    # The last added is the outermost: every answer is counted and carries its correlation id.
+    app.add_middleware(BodyLimit, limit=settings.max_body_bytes)
+    http_metrics = CollectorRegistry()
+    Instrumentator(
+        excluded_handlers=[*_OPEN, "/metrics"], should_group_status_codes=False, registry=http_metrics
+    ).instrument(app)
+    app.add_middleware(RequestContext)
+    install_problem_handlers(app)
+    all_checks = {**(storage_checks(name, resources) if storage else {}), **(checks or {})}
+    app.include_router(health_router(name, all_checks))
+    app.include_router(_metrics_router(http_metrics), responses=declare(Unauthenticated, Forbidden))
+    common = declare(Unauthenticated, Forbidden, PayloadTooLarge, Unprocessable, InternalError, DependencyUnavailable)
+    for router in routers:
+        app.include_router(router, prefix=f"/api/v1/{name}" if prefix is None else prefix, responses=common)
+    _refuse_open_routes(app)
+    _add_problem_schema(app)
+    return app
+
+
+def _storage(name: str, settings: ServiceSettings) -> Storage:
+    database = Database(
+        settings.database_url.get_secret_value(), application_name=name, pool_size=settings.database_pool_size
+    )
+    redis: Redis = Redis.from_url(
+        settings.redis_url.get_secret_value(),
+        decode_responses=True,
+        socket_connect_timeout=2,
+        socket_timeout=5,
+        # Callers decide what to do without Redis; waiting here would hide it from them.
+        retry=Retry(NoBackoff(), 1),
+        client_name=f"keelson-{name}",
+    )
+    return Storage(database, redis)
+
+
+def _log_settings(name: str, settings: AppSettings) -> LogSettings:
+    return LogSettings(
+        service=name,
+        environment=settings.environment,
+        level=settings.log_level,
+        file=settings.log_file,
+        file_max_bytes=settings.log_file_max_bytes,
+        file_backups=settings.log_file_backups,
+        elasticsearch_url=settings.elasticsearch_url,
+        elasticsearch_api_key=settings.elasticsearch_api_key,
+        elasticsearch_index=settings.elasticsearch_index,
+        fallback_file=settings.elasticsearch_fallback_file,
+    )
+
+
+def _metrics_router(http_metrics: CollectorRegistry) -> APIRouter:
+    router = APIRouter(tags=["health"])
+
+    @router.get("/metrics", response_class=Response)
+    async def metrics(_: Annotated[Principal, Depends(require(*ANY_ROLE))]) -> Response:
+        """Return the metrics in Prometheus' text format."""
+        # Of the process and the service's own, then of this app's requests.
+        return Response(generate_latest() + generate_latest(http_metrics), media_type=CONTENT_TYPE_LATEST)
+
+    return router
+
+
+def _refuse_open_routes(app: FastAPI) -> None:
+    """Deny by default: a route without a role does not start."""
+    for route in iter_route_contexts(app.routes):
+        if route.path not in _OPEN and not _has_roles(route.dependant):
+            raise RuntimeError(f"{route.path} names no role; add require(…)")
+
+
+def _has_roles(dependant: Dependant | None) -> bool:
+    if dependant is None:
+        return False
+    return hasattr(dependant.call, "__keelson_roles__") or any(_has_roles(each) for each in dependant.dependencies)
+
+
+def _add_problem_schema(app: FastAPI) -> None:
+    """Put the schema that `declare` refers to into the app's OpenAPI document."""
+    generate = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = generate()
+        schemas = document.setdefault("components", {}).setdefault("schemas", {})
+        if "ProblemDocument" not in schemas:
+            schema = ProblemDocument.model_json_schema(ref_template="#/components/schemas/{model}")
+            schemas.update(schema.pop("$defs", {}))
+            schemas["ProblemDocument"] = schema
+            for unused in ("HTTPValidationError", "ValidationError"):
+                schemas.pop(unused, None)
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]

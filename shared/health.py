@@ -1,0 +1,94 @@
+"""Liveness and readiness, each dependency by name."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Literal
+
+from fastapi import APIRouter
+from pydantic import BaseModel
+from redis.exceptions import RedisError
+from starlette.responses import Response
+
+from shared.database import UNAVAILABLE
+from shared.migrations import schema_problem
+from shared.problems import DependencyUnavailable, declare
+from shared.resources import Resources
+
+# None where all is well, else what is wrong.
+Check = Callable[[], Awaitable[str | None]]
+_CHECK_SECONDS = 3.0
+
+
+class Liveness(BaseModel):
+    """The process answers."""
+
+    status: Literal["alive"] = "alive"
+    service: str
+
+
+class DependencyState(BaseModel):
+    """Whether one dependency can be used."""
+
+    ok: bool
+    detail: str | None = None
+
+
+class Readiness(BaseModel):
+    """The service can do its work: every dependency can be used."""
+
+    status: Literal["ready"] = "ready"
+    service: str
+    dependencies: dict[str, DependencyState]
+
+
+def health_router(service: str, checks: Mapping[str, Check]) -> APIRouter:
+    """Return the open routes `/healthz` and `/readyz`."""
+    router = APIRouter(tags=["health"])
+
+    @router.get("/healthz")
+    async def healthz() -> Liveness:
+        """Tell that the process answers; whether it can work is `/readyz`."""
+        return Liveness(service=service)
+
+    @router.get("/readyz", response_model=Readiness, responses=declare(DependencyUnavailable))
+    async def readyz() -> Readiness | Response:
+        """Tell whether every dependency can be used; 503 names those that cannot."""
+        states = dict(zip(checks, await asyncio.gather(*map(_run, checks.values())), strict=True))
+        failed = [name for name, state in states.items() if not state.ok]
+        if not failed:
+            return Readiness(service=service, dependencies=states)
+        return DependencyUnavailable(
+            f"{service} is not ready: {', '.join(failed)}",
+            headers={"Retry-After": "1"},
+            service=service,
+            dependencies={name: state.model_dump() for name, state in states.items()},
+        ).response()
+
+    return router
+
+
+def storage_checks(service: str, resources: Resources) -> dict[str, Check]:
+    """Return the checks of a service's database and Redis."""
+
+    async def database() -> str | None:
+        try:
+            return await schema_problem(service, resources.database)
+        except UNAVAILABLE:
+            return "PostgreSQL does not answer"
+
+    async def redis() -> str | None:
+        try:
+            await resources.redis.ping()
+        except (RedisError, OSError):
+            return "Redis does not answer"
+        return None
+
+    return {"database": database, "redis": redis}
+
+
+async def _run(check: Check) -> DependencyState:
+    try:
+        detail = await asyncio.wait_for(check(), _CHECK_SECONDS)
+    except TimeoutError:
+        detail = f"no answer within {_CHECK_SECONDS:g} s"
+    return DependencyState(ok=detail is None, detail=detail)

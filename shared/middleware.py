@@ -1,0 +1,117 @@
+"""Pure ASGI middleware: correlation ids, a last word on errors, a limit on body size."""
+
+import re
+import time
+from uuid import uuid4
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from shared.logging import Category, get_trading_logger
+from shared.logging.context import correlation_id
+from shared.logging.context import principal as current_principal
+from shared.problems import InternalError, PayloadTooLarge
+
+HEADER = "X-Correlation-ID"
+_HEADER = HEADER.lower().encode()
+_ACCEPTED = re.compile(r"[A-Za-z0-9._:\-]{1,64}")
+_LOG = get_trading_logger("keelson.http", Category.SYSTEM)
+# Asked every few seconds by probes and scrapers.
+_QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
+
+
+class RequestContext:
+    """Give every request a correlation id, log it once, and answer what nobody caught with a 500 problem."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one ASGI scope."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        identifier = _incoming(scope) or uuid4().hex
+        correlation_id.set(identifier)
+        current_principal.set(None)
+        started = time.perf_counter()
+        status = 0
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message.get("headers", []), (_HEADER, identifier.encode())]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_with_id)
+        except Exception:  # the last place before the server: anything left is our own fault
+            _LOG.exception("unhandled error", method=scope["method"], path=scope["path"])
+            if status:
+                raise
+            await InternalError("The request failed; the log has the reason under this correlation id").response()(
+                scope, receive, send_with_id
+            )
+        if scope["path"] not in _QUIET:
+            elapsed = round((time.perf_counter() - started) * 1000, 3)
+            _LOG.info("request", method=scope["method"], path=scope["path"], status=status, duration_ms=elapsed)
+
+
+class BodyLimit:
+    """Refuse a longer body with 413, whether its length was announced or not."""
+
+    def __init__(self, app: ASGIApp, limit: int) -> None:
+        self._app = app
+        self._limit = limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one ASGI scope."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = dict(scope["headers"])
+        announced = headers.get(b"content-length", b"")
+        if announced.isdigit():
+            if int(announced) > self._limit:
+                await self._refuse(scope, receive, send)
+                return
+            # The server never passes on more than was announced.
+            await self._app(scope, receive, send)
+            return
+        if b"transfer-encoding" not in headers:
+            await self._app(scope, receive, send)
+            return
+        await self._chunked(scope, receive, send)
+
+    async def _chunked(self, scope: Scope, receive: Receive, send: Send) -> None:
+        body = bytearray()
+        more = True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+            if len(body) > self._limit:
+                await self._refuse(scope, receive, send)
+                return
+        whole: Message = {"type": "http.request", "body": bytes(body), "more_body": False}
+        pending = [whole]
+
+        async def replay() -> Message:
+            return pending.pop() if pending else await receive()
+
+        await self._app(scope, replay, send)
+
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
+        problem = PayloadTooLarge(f"A body has at most {self._limit} bytes", headers={"Connection": "close"})
+        await problem.response()(scope, receive, send)
+
+
+def _incoming(scope: Scope) -> str | None:
+    for name, value in scope["headers"]:
+        if name == _HEADER:
+            text: str = value.decode("latin-1")
+            # A hostile id must not forge log lines or grow without bound.
+            return text if _ACCEPTED.fullmatch(text) else None
+    return None

@@ -1,0 +1,130 @@
+"""Fixtures on real servers: one PostgreSQL and one Valkey for the run, a fresh database for each test."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+import psycopg
+import pytest
+
+from shared.embedded import EmbeddedPostgres, EmbeddedValkey
+from shared.roles import Role
+from tests.harness import (
+    S,
+    Tokens,
+    fresh_database,
+    make_tokens,
+    migrate_all,
+    plain,
+    start_postgres,
+    start_valkey,
+)
+
+_TEMPLATE = "keelson_template"
+DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+class MakeSettings(Protocol):
+    def __call__(self, cls: type[S], **overrides: Any) -> S: ...
+
+
+@pytest.fixture(scope="session")
+def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The session's PostgreSQL, with a migrated template database."""
+    server = start_postgres(tmp_path_factory.mktemp("servers"))
+    url = server.start()
+    try:
+        with psycopg.connect(plain(url), autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {_TEMPLATE}".encode())
+        migrate_all(url.rsplit("/", 1)[0] + f"/{_TEMPLATE}")
+        yield url
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def database_url(postgres_url: str) -> Iterator[str]:
+    """A fresh, migrated database of this test alone."""
+    with fresh_database(postgres_url, _TEMPLATE) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def valkey_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The session's Valkey."""
+    server = start_valkey(tmp_path_factory.mktemp("servers"))
+    try:
+        yield server.start()
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def redis_url(valkey_url: str) -> str:
+    """The session's Valkey, emptied for this test."""
+    from redis import Redis
+
+    with Redis.from_url(valkey_url) as client:
+        client.flushall()
+    return valkey_url
+
+
+@pytest.fixture
+def own_postgres(tmp_path: Path) -> Iterator[EmbeddedPostgres]:
+    """A migrated PostgreSQL of this test alone, running, to be stopped and started by it."""
+    server = start_postgres(tmp_path)
+    try:
+        migrate_all(server.start())
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def own_valkey(tmp_path: Path) -> Iterator[EmbeddedValkey]:
+    """A Valkey of this test alone, running, to be stopped and started by it."""
+    server = start_valkey(tmp_path)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def tokens(tmp_path_factory: pytest.TempPathFactory) -> Tokens:
+    """An API key for each role."""
+    return make_tokens(tmp_path_factory.mktemp("keys"))
+
+
+@pytest.fixture(scope="session")
+def auth(tokens: Tokens) -> Callable[[Role], dict[str, str]]:
+    """The headers that make a request speak for a role."""
+    return tokens.auth
+
+
+@pytest.fixture
+def make_settings(request: pytest.FixtureRequest, tokens: Tokens, tmp_path: Path) -> MakeSettings:
+    """Settings of a service on this test's database and Valkey, unless overridden."""
+
+    def make(cls: type[S], **overrides: Any) -> S:
+        values = {
+            "environment": "test",
+            "log_level": "ERROR",
+            "api_keys_file": tokens.file,
+            "service_token": tokens.by_role[Role.SERVICE],
+        }
+        for name in ("database_url", "redis_url"):
+            if name not in overrides:
+                values[name] = request.getfixturevalue(name)
+        return cls(**{**values, "elasticsearch_fallback_file": tmp_path / "fallback.json", **overrides})
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def market_data() -> Path:
+    """The folder of real market data; the test is skipped where it is not there."""
+    if not DATA.is_dir():
+        pytest.skip(f"no market data at {DATA}")
+    return DATA

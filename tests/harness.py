@@ -1,0 +1,78 @@
+"""What tests of several services share: servers, databases, settings, tokens, running apps."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+from uuid import uuid4
+
+import httpx
+import psycopg
+from fastapi import FastAPI
+
+from shared.api_keys import create_key
+from shared.embedded import EmbeddedPostgres, EmbeddedValkey
+from shared.migrations import SERVICES, upgrade
+from shared.roles import Role
+from shared.settings import ServiceSettings
+
+S = TypeVar("S", bound=ServiceSettings)
+
+
+def plain(url: str) -> str:
+    """Return a URL as psycopg itself takes it."""
+    return url.replace("postgresql+psycopg://", "postgresql://")
+
+
+def migrate_all(url: str) -> None:
+    for service in SERVICES:
+        if not (Path("services") / service / "migrations").exists():
+            continue  # TEMPORARY
+        upgrade(service, url)
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """An API key for each role, and the file services check them against."""
+
+    file: Path
+    by_role: dict[Role, str]
+
+    def auth(self, role: Role) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.by_role[role]}"}
+
+
+def make_tokens(folder: Path) -> Tokens:
+    file = folder / "api-keys.json"
+    return Tokens(file, {role: create_key(file, f"test-{role}", role) for role in Role})
+
+
+@contextmanager
+def fresh_database(server_url: str, template: str) -> Iterator[str]:
+    """Yield the URL of a new copy of the template database, dropped afterwards."""
+    name = f"t_{uuid4().hex[:12]}"
+    with psycopg.connect(plain(server_url), autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"'.encode())
+    try:
+        yield server_url.rsplit("/", 1)[0] + f"/{name}"
+    finally:
+        with psycopg.connect(plain(server_url), autocommit=True) as connection:
+            connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())
+
+
+def start_postgres(folder: Path) -> EmbeddedPostgres:
+    return EmbeddedPostgres(folder / "postgres", log_file=folder / "postgres.log", fast=True)
+
+
+def start_valkey(folder: Path) -> EmbeddedValkey:
+    return EmbeddedValkey(folder / "valkey", log_file=folder / "valkey.log")
+
+
+@asynccontextmanager
+async def running(app: FastAPI, headers: dict[str, str] | None = None) -> AsyncIterator[httpx.AsyncClient]:
+    """Run an app's lifespan and yield a client that calls it in this process."""
+    async with app.router.lifespan_context(app):
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://keelson", headers=headers) as client:
+            yield client

@@ -1,0 +1,257 @@
+from collections.abc import AsyncIterator, Callable
+
+import httpx
+import psycopg
+import pytest
+from fastapi import APIRouter
+
+from shared.app import create_app
+from shared.embedded import EmbeddedPostgres, EmbeddedValkey
+from shared.roles import Role
+from shared.settings import AppSettings, ServiceSettings
+from tests.conftest import MakeSettings
+from tests.harness import plain, running
+from tests.integration.shared.demo import demo_app
+
+pytestmark = pytest.mark.integration
+Auth = Callable[[Role], dict[str, str]]
+BASE = "/api/v1/ml"
+
+
+def make_table(url: str) -> None:
+    with psycopg.connect(plain(url), autocommit=True) as connection:
+        connection.execute(
+            "CREATE TABLE public.note (name text, CONSTRAINT late UNIQUE (name) DEFERRABLE INITIALLY DEFERRED)"
+        )
+
+
+@pytest.fixture
+async def client(make_settings: MakeSettings, database_url: str, auth: Auth) -> AsyncIterator[httpx.AsyncClient]:
+    make_table(database_url)
+    async with running(demo_app(make_settings(ServiceSettings)), auth(Role.TRADER)) as client:
+        yield client
+
+
+def assert_problem(response: httpx.Response, status: int, kind: str) -> None:
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    document = response.json()
+    assert document["type"] == f"urn:keelson:problem:{kind}"
+    assert document["status"] == status
+    assert document["title"]
+    assert document["detail"]
+    assert document["correlation_id"] == response.headers["x-correlation-id"]
+
+
+async def test_health_is_open_and_names_each_dependency(client: httpx.AsyncClient) -> None:
+    client.headers.pop("authorization")
+    assert (await client.get("/healthz")).json() == {"status": "alive", "service": "ml"}
+    ready = await client.get("/readyz")
+    assert ready.status_code == 200
+    assert {name: state["ok"] for name, state in ready.json()["dependencies"].items()} == {
+        "database": True,
+        "redis": True,
+    }
+
+
+async def test_metrics_need_a_token_and_count_requests(client: httpx.AsyncClient) -> None:
+    await client.get(f"{BASE}/notes")
+    text = (await client.get("/metrics")).text
+    assert 'handler="/api/v1/ml/notes"' in text
+    client.headers.pop("authorization")
+    assert_problem(await client.get("/metrics"), 401, "unauthenticated")
+
+
+async def test_what_a_route_stores_is_committed_before_the_answer(client: httpx.AsyncClient) -> None:
+    assert (await client.post(f"{BASE}/notes", json={"name": "a"})).json() == {"by": "test-trader"}
+    assert (await client.get(f"{BASE}/notes")).json() == ["a"]
+
+
+async def test_a_commit_that_fails_is_never_a_success(client: httpx.AsyncClient) -> None:
+    await client.post(f"{BASE}/notes", json={"name": "a"})
+    # The constraint is deferred: it fails in COMMIT, after the route returned.
+    assert_problem(await client.post(f"{BASE}/notes", json={"name": "a"}), 500, "internal-error")
+    assert (await client.get(f"{BASE}/notes")).json() == ["a"]
+
+
+@pytest.mark.parametrize("body", [b"{", b'{"name": }', b"\xff\xfe", b"[" * 100_000, b"9" * 5000])
+async def test_malformed_json_is_a_400(client: httpx.AsyncClient, body: bytes) -> None:
+    response = await client.post(f"{BASE}/notes", content=body, headers={"content-type": "application/json"})
+    assert response.status_code in {400, 422}
+    assert response.headers["content-type"] == "application/problem+json"
+    assert (await client.get(f"{BASE}/notes")).json() == []
+
+
+async def test_malformed_json_says_so(client: httpx.AsyncClient) -> None:
+    response = await client.post(f"{BASE}/notes", content="{", headers={"content-type": "application/json"})
+    assert_problem(response, 400, "malformed-json")
+
+
+async def test_floats_unknown_and_missing_fields_are_named(client: httpx.AsyncClient) -> None:
+    response = await client.post(f"{BASE}/notes", json={"amount": 1.5, "nmae": "x"})
+    assert_problem(response, 422, "unprocessable")
+    found = {error["location"]: error["code"] for error in response.json()["errors"]}
+    assert found == {
+        "body.name": "missing",
+        "body.amount": "decimal_from_float",
+        "body.nmae": "extra_forbidden",
+    }
+
+
+async def test_nul_characters_are_the_callers_error(client: httpx.AsyncClient) -> None:
+    assert_problem(await client.post(f"{BASE}/notes", json={"name": "a\x00b"}), 422, "unprocessable")
+
+
+async def test_a_lone_surrogate_is_the_callers_error(client: httpx.AsyncClient) -> None:
+    response = await client.post(
+        f"{BASE}/notes", content=b'{"name": "\\ud800"}', headers={"content-type": "application/json"}
+    )
+    assert_problem(response, 422, "unprocessable")
+
+
+async def test_unknown_paths_and_methods_are_problems(client: httpx.AsyncClient) -> None:
+    assert_problem(await client.get("/nowhere"), 404, "not-found")
+    assert_problem(await client.delete(f"{BASE}/notes"), 405, "method-not-allowed")
+
+
+async def test_a_bug_is_a_500_that_tells_nothing(client: httpx.AsyncClient) -> None:
+    response = await client.get(f"{BASE}/bug")
+    assert_problem(response, 500, "internal-error")
+    assert "hunter2" not in response.text
+
+
+async def test_a_problem_carries_its_extensions(client: httpx.AsyncClient) -> None:
+    response = await client.get(f"{BASE}/conflict")
+    assert_problem(response, 409, "conflict")
+    assert response.json()["version"] == 3
+
+
+async def test_a_correlation_id_is_kept_and_a_hostile_one_replaced(client: httpx.AsyncClient) -> None:
+    kept = await client.get("/healthz", headers={"X-Correlation-ID": "run-17.a"})
+    assert kept.headers["x-correlation-id"] == "run-17.a"
+    for hostile in ("a b", "x" * 65, '"; drop', ""):
+        made = await client.get("/healthz", headers={"X-Correlation-ID": hostile})
+        assert len(made.headers["x-correlation-id"]) == 32
+
+
+class TestBodyLimit:
+    @pytest.fixture
+    async def small(
+        self, make_settings: MakeSettings, database_url: str, auth: Auth
+    ) -> AsyncIterator[httpx.AsyncClient]:
+        make_table(database_url)
+        settings = make_settings(ServiceSettings, max_body_bytes=1024)
+        async with running(demo_app(settings), auth(Role.TRADER)) as client:
+            yield client
+
+    async def test_an_announced_length_beyond_the_limit_is_a_413(self, small: httpx.AsyncClient) -> None:
+        assert_problem(await small.post(f"{BASE}/notes", json={"name": "a" * 1024}), 413, "payload-too-large")
+
+    async def test_a_body_of_unknown_length_is_cut_off(self, small: httpx.AsyncClient) -> None:
+        async def endless() -> AsyncIterator[bytes]:
+            for _ in range(100):
+                yield b" " * 100
+
+        response = await small.post(
+            f"{BASE}/notes",
+            content=endless(),
+            headers={"transfer-encoding": "chunked", "content-type": "application/json"},
+        )
+        assert_problem(response, 413, "payload-too-large")
+
+    async def test_a_chunked_body_within_the_limit_passes(self, small: httpx.AsyncClient) -> None:
+        async def chunks() -> AsyncIterator[bytes]:
+            yield b'{"name":'
+            yield b'"a"}'
+
+        response = await small.post(
+            f"{BASE}/notes",
+            content=chunks(),
+            headers={"transfer-encoding": "chunked", "content-type": "application/json"},
+        )
+        assert response.status_code == 200
+
+    async def test_the_limit_itself_passes(self, small: httpx.AsyncClient) -> None:
+        body = b'{"name":"' + b"a" * (1024 - 11) + b'"}'
+        assert len(body) == 1024
+        response = await small.post(f"{BASE}/notes", content=body, headers={"content-type": "application/json"})
+        assert response.status_code == 200
+
+
+class TestFaults:
+    async def test_a_database_down_at_start_is_a_503_until_it_is_back(
+        self, own_postgres: EmbeddedPostgres, make_settings: MakeSettings, auth: Auth
+    ) -> None:
+        url = own_postgres.start()
+        make_table(url)
+        own_postgres.stop()
+        async with running(demo_app(make_settings(ServiceSettings, database_url=url)), auth(Role.TRADER)) as client:
+            assert (await client.get("/healthz")).status_code == 200
+            ready = await client.get("/readyz")
+            assert_problem(ready, 503, "dependency-unavailable")
+            assert ready.json()["dependencies"]["database"] == {"ok": False, "detail": "PostgreSQL does not answer"}
+            assert_problem(await client.post(f"{BASE}/notes", json={"name": "a"}), 503, "dependency-unavailable")
+            assert own_postgres.start() == url
+            assert (await client.get("/readyz")).status_code == 200
+            assert (await client.post(f"{BASE}/notes", json={"name": "a"})).status_code == 200
+
+    async def test_a_database_lost_while_running_comes_back_by_itself(
+        self, own_postgres: EmbeddedPostgres, make_settings: MakeSettings, auth: Auth
+    ) -> None:
+        url = own_postgres.start()
+        make_table(url)
+        async with running(demo_app(make_settings(ServiceSettings, database_url=url)), auth(Role.TRADER)) as client:
+            assert (await client.post(f"{BASE}/notes", json={"name": "a"})).status_code == 200
+            own_postgres.stop()
+            assert_problem(await client.post(f"{BASE}/notes", json={"name": "b"}), 503, "dependency-unavailable")
+            assert (await client.get("/readyz")).status_code == 503
+            own_postgres.start()
+            assert (await client.get(f"{BASE}/notes")).json() == ["a"]
+            assert (await client.get("/readyz")).status_code == 200
+
+    async def test_a_lost_redis_is_named_and_comes_back(
+        self, own_valkey: EmbeddedValkey, make_settings: MakeSettings, database_url: str, auth: Auth
+    ) -> None:
+        url = own_valkey.start()
+        async with running(demo_app(make_settings(ServiceSettings, redis_url=url)), auth(Role.TRADER)) as client:
+            assert (await client.get(f"{BASE}/redis")).status_code == 200
+            own_valkey.stop()
+            assert_problem(await client.get(f"{BASE}/redis"), 503, "dependency-unavailable")
+            ready = await client.get("/readyz")
+            assert ready.json()["dependencies"]["redis"] == {"ok": False, "detail": "Redis does not answer"}
+            assert ready.json()["dependencies"]["database"]["ok"]
+            assert own_valkey.start() == url
+            assert (await client.get(f"{BASE}/redis")).status_code == 200
+
+    async def test_tables_of_another_revision_are_not_ready(
+        self, make_settings: MakeSettings, database_url: str, auth: Auth
+    ) -> None:
+        with psycopg.connect(plain(database_url), autocommit=True) as connection:
+            connection.execute("UPDATE ml.alembic_version SET version_num = 'older'")
+        async with running(demo_app(make_settings(ServiceSettings))) as client:
+            detail = (await client.get("/readyz")).json()["dependencies"]["database"]["detail"]
+            assert detail.startswith("at revision older")
+            with psycopg.connect(plain(database_url), autocommit=True) as connection:
+                connection.execute("DROP TABLE ml.alembic_version")
+            detail = (await client.get("/readyz")).json()["dependencies"]["database"]["detail"]
+            assert detail == "not migrated; run `keelson migrate`"
+
+
+def test_a_route_without_a_role_does_not_start() -> None:
+    router = APIRouter()
+
+    @router.get("/open")
+    async def get_open() -> None: ...
+
+    with pytest.raises(RuntimeError, match="/api/v1/x/open names no role"):
+        create_app(name="x", settings=AppSettings(), routers=[router])
+
+
+def test_every_error_is_in_the_openapi_document(make_settings: MakeSettings) -> None:
+    urls = {"database_url": "postgresql://nowhere/x", "redis_url": "redis://nowhere"}
+    document = demo_app(make_settings(ServiceSettings, **urls)).openapi()
+    responses = document["paths"][f"{BASE}/notes"]["post"]["responses"]
+    assert set(responses) == {"200", "401", "403", "409", "413", "422", "500", "503"}
+    assert "application/problem+json" in responses["422"]["content"]
+    assert "ProblemDocument" in document["components"]["schemas"]
+    assert "FieldProblem" in document["components"]["schemas"]

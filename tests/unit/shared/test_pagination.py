@@ -1,0 +1,42 @@
+import base64
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.pagination import BadCursor, decode_cursor, encode_cursor
+
+pytestmark = pytest.mark.unit
+
+
+@given(st.text(max_size=100), st.integers(min_value=-(2**63) + 1, max_value=2**63 - 1))
+def test_a_cursor_comes_back_as_it_was(name: str, number: int) -> None:
+    cursor = encode_cursor({"name": name, "number": number})
+    assert decode_cursor(cursor, name=str, number=int) == {"name": name, "number": number}
+
+
+@given(st.text(max_size=60))
+def test_any_other_text_is_a_bad_cursor(text: str) -> None:
+    with pytest.raises(BadCursor):
+        decode_cursor(text, name=str)
+
+
+@pytest.mark.parametrize(
+    "values", [{"name": 1}, {"other": "x"}, {"name": "x", "more": 1}, {"name": None}, {"name": True}]
+)
+def test_wrong_parts_are_a_bad_cursor(values: dict[str, object]) -> None:
+    with pytest.raises(BadCursor):
+        decode_cursor(encode_cursor(values), name=str)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("text", ["[" * 700, "9" * 700, "é", "a" * 2000])
+def test_hostile_texts_are_a_bad_cursor(text: str) -> None:
+    with pytest.raises(BadCursor):
+        decode_cursor(base64.urlsafe_b64encode(text.encode()).decode(), name=str)
+    with pytest.raises(BadCursor):
+        decode_cursor(encode_cursor({"n": 1}), n=str)
+
+
+def test_an_integer_beyond_a_column_is_a_bad_cursor() -> None:
+    with pytest.raises(BadCursor):
+        decode_cursor(encode_cursor({"seq": 2**63}), seq=int)
