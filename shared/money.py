@@ -14,6 +14,7 @@ _INTEGER_DIGITS = MAX_DIGITS - DECIMAL_PLACES
 _LONGEST_TEXT = 64
 
 ZERO = Decimal(0)
+_QUANTUM = Decimal(1).scaleb(-DECIMAL_PLACES)
 
 
 def parse_decimal(value: Any) -> Decimal:
@@ -47,6 +48,11 @@ def parse_decimal(value: Any) -> Decimal:
     if isinstance(exponent, int) and exponent < -DECIMAL_PLACES and amount != round(amount, DECIMAL_PLACES):
         raise PydanticCustomError("decimal_places", "An amount has at most 10 digits after the point")
     return amount
+
+
+def round_amount(value: Decimal) -> Decimal:
+    """Return an amount with at most ten digits after the point, halves to even."""
+    return value.quantize(_QUANTUM)
 
 
 def format_decimal(value: Decimal) -> str:

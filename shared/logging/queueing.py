@@ -37,6 +37,7 @@ class BoundedQueueHandler(QueueHandler):
         self.setFormatter(formatter)
         self._bound = bound
         self._reserve = bound + bound // 4
+        self._failed = False
         self._dropped = 0
         self._dropped_lock = threading.Lock()
 
@@ -66,6 +67,12 @@ class BoundedQueueHandler(QueueHandler):
             self._lines.put_nowait(self.prepare(record))
         except Exception:
             self.handleError(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        """Tell of the first failure without showing the record, which is not masked yet."""
+        if not self._failed:
+            self._failed = True
+            tell_stderr(f"a line of {record.name} could not be queued: {type(sys.exc_info()[1]).__name__}")
 
     def take_dropped(self) -> int:
         """Return how many lines were dropped since the last call."""

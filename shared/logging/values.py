@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
+from functools import lru_cache
 from itertools import islice
 from typing import Any, TypeAlias
 
@@ -163,13 +164,18 @@ class _Cleaner:
         return cleaned
 
     def _name(self, key: str, taken: Mapping[str, JsonValue]) -> str:
-        # Elasticsearch reads a dot in a name as nesting and refuses a name that is empty.
-        name = clean_text(key, MAX_KEY).replace(".", "_").strip() or "_"
+        name = _clean_name(key) if len(key) <= MAX_KEY else _clean_name(key[: MAX_KEY + _MARGIN])
         self._characters -= len(name)
         unique, number = name, 2
         while unique in taken:
             unique, number = f"{name}_{number}", number + 1
         return unique
+
+
+@lru_cache(maxsize=4096)
+def _clean_name(key: str) -> str:
+    # Elasticsearch reads a dot in a name as nesting and refuses a name that is empty.
+    return clean_text(key, MAX_KEY).replace(".", "_").strip() or "_"
 
 
 def _decoded(key: Any) -> str:

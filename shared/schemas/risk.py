@@ -184,8 +184,8 @@ class DenialReason(Contract):
     utilisation: float | None = None
 
 
-class Decision(Contract):
-    """What the engine decided, as the journal has it; a denial is an answer, not an error."""
+class DecisionContent(Contract):
+    """What the engine decided; a denial is an answer, not an error."""
 
     decision: Verdict
     account_id: Identifier
@@ -193,8 +193,13 @@ class Decision(Contract):
     reasons: list[DenialReason] = []
     risk_score: Fraction = Field(description="The worst utilisation after the order, capped at 1.")
     risk_level: RiskLevel
-    seq: int = Field(description="The decision's row in the journal.")
     ts_event: UtcDatetime
+
+
+class Decision(DecisionContent):
+    """A decision and where it stands in the journal."""
+
+    seq: int = Field(description="The decision's row in the journal.")
 
 
 class OrderStatus(StrEnum):
@@ -214,6 +219,19 @@ class OrderClose(Contract):
 
     reason: Reason
     ts_event: UtcDatetime | None = None
+
+
+class OrderView(Contract):
+    """An order as the engine holds it."""
+
+    account_id: Identifier
+    client_order_id: Identifier
+    strategy_id: Identifier
+    symbol: Symbol
+    side: Side
+    quantity: PositiveAmount
+    leaves_quantity: NonNegativeAmount
+    status: OrderStatus
 
 
 class Fill(Contract):

@@ -1,0 +1,1 @@
+"""Run the whole suite on one machine, each service as its own process."""

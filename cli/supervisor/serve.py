@@ -1,0 +1,66 @@
+"""One service process: serve an app on a socket the supervisor opened, and end with the supervisor."""
+
+import argparse
+import os
+import socket
+import sys
+import threading
+import time
+from importlib import import_module
+
+import uvicorn
+
+from shared.settings import SettingsError
+
+# What sysexits.h calls a configuration error: starting again would change nothing.
+BAD_SETTINGS = 78
+_DRAIN_SECONDS = 5
+_APPS = {
+    "risk": "services.risk.main",
+    "marketdata": "services.marketdata.main",
+    "ml": "services.ml.main",
+    "reporting": "services.reporting.main",
+    "front": "gateway.front",
+}
+
+
+def serve(name: str, descriptor: int, lifeline: int) -> int:
+    """Serve until told to stop or until the other end of the lifeline is gone; return the exit code."""
+    try:
+        app = import_module(_APPS[name]).create()
+    except SettingsError as error:
+        print(error, file=sys.stderr)
+        return BAD_SETTINGS
+    config = uvicorn.Config(
+        app,
+        loop="uvloop",
+        http="httptools",
+        lifespan="on",
+        access_log=False,
+        log_config=None,
+        timeout_graceful_shutdown=_DRAIN_SECONDS,
+        # Only the front is reached by others, and it says whom it speaks for.
+        proxy_headers=name != "front",
+    )
+    server = uvicorn.Server(config)
+    threading.Thread(target=_watch, args=(lifeline, server), daemon=True).start()
+    server.run(sockets=[socket.socket(fileno=descriptor)])
+    return 0 if server.started else 1
+
+
+def _watch(lifeline: int, server: uvicorn.Server) -> None:
+    """Stop the server once the supervisor has ended, however it ended."""
+    while os.read(lifeline, 1):
+        pass
+    server.should_exit = True
+    time.sleep(_DRAIN_SECONDS + 5)
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("name", choices=_APPS)
+    parser.add_argument("--fd", type=int, required=True)
+    parser.add_argument("--lifeline", type=int, required=True)
+    given = parser.parse_args()
+    sys.exit(serve(given.name, given.fd, given.lifeline))

@@ -1,0 +1,34 @@
+"""The PostgreSQL and Redis of a run: out of their wheels, unless others are named."""
+
+import os
+from pathlib import Path
+
+from shared.embedded import EmbeddedPostgres, EmbeddedValkey
+
+DATABASE = "TRADING_DATABASE_URL"
+REDIS = "TRADING_REDIS_URL"
+
+
+class Storage:
+    """Servers of a run; those named by the environment are used and never stopped."""
+
+    def __init__(self, var: Path) -> None:
+        logs = var / "logs"
+        self._postgres = (
+            None if DATABASE in os.environ else EmbeddedPostgres(var / "postgres", log_file=logs / "postgres.log")
+        )
+        self._valkey = None if REDIS in os.environ else EmbeddedValkey(var / "valkey", log_file=logs / "valkey.log")
+
+    def start(self) -> dict[str, str]:
+        """Start what does not run, and return the settings that lead to it. Raises EmbeddedServerError."""
+        return {
+            DATABASE: self._postgres.start() if self._postgres else os.environ[DATABASE],
+            REDIS: self._valkey.start() if self._valkey else os.environ[REDIS],
+        }
+
+    def stop(self) -> None:
+        """Stop what was started here."""
+        if self._valkey:
+            self._valkey.stop()
+        if self._postgres:
+            self._postgres.stop()

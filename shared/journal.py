@@ -1,0 +1,24 @@
+"""The hash chain of risk's journal, for whoever writes, verifies or reads it."""
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from hashlib import sha256
+from typing import Any
+
+from shared.schemas.base import format_utc
+
+GENESIS_HASH = "0" * 64
+
+
+def canonical(body: Mapping[str, Any]) -> str:
+    """Return the one JSON text of a body: sorted keys, no spaces. Raises ValueError on NaN and infinity."""
+    return json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def row_hash(
+    seq: int, ts: datetime, epoch: int, account_id: str | None, kind: str, body_text: str, prev_hash: str
+) -> str:
+    """Return the SHA-256 of a row and of the hash before it, as hex; `body_text` is canonical."""
+    head = json.dumps([seq, format_utc(ts), epoch, account_id, kind, prev_hash], separators=(",", ":"))
+    return sha256(f"{head}\n{body_text}".encode()).hexdigest()
