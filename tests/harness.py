@@ -27,8 +27,6 @@ def plain(url: str) -> str:
 
 def migrate_all(url: str) -> None:
     for service in SERVICES:
-        if not (Path("services") / service / "migrations").exists():
-            continue  # TEMPORARY
         upgrade(service, url)
 
 

@@ -30,6 +30,7 @@ class AccountOpened(Contract):
     session_date: date
     limits: Limits
     limits_version: int
+    request_hash: str
     by: str
     ts_event: UtcDatetime
 
@@ -109,6 +110,7 @@ class FillApplied(Contract):
     order_status: OrderStatus
     leaves_quantity: NonNegativeAmount
     telemetry: MLTelemetry | None
+    request_hash: str
     by: str
     ts_event: UtcDatetime
 

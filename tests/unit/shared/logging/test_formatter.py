@@ -6,7 +6,7 @@ from typing import Any
 
 import ecs_logging
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.logging.context import correlation_id, principal
@@ -176,6 +176,7 @@ nested = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(nested)
 def test_a_secret_put_anywhere_never_appears_in_the_line(value: Any) -> None:
     error = caught(RuntimeError(repr(value), value))
@@ -189,6 +190,7 @@ def test_a_secret_put_anywhere_never_appears_in_the_line(value: Any) -> None:
         assert SECRET not in json.dumps(parse(made), ensure_ascii=False)
 
 
+@settings(deadline=None)
 @given(st.text(), st.dictionaries(st.text(), st.text() | st.floats() | st.binary(), max_size=5))
 def test_any_line_is_one_line_of_valid_json(message: str, fields: dict[str, Any]) -> None:
     line = EcsFormatter("risk", "test").format(record(message, keelson_event={"fields": fields}))

@@ -1,8 +1,9 @@
 import string
+import time
 import uuid
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.logging.masking import MASK, is_card_number, is_secret_name, mask_text
@@ -14,9 +15,41 @@ SECRET = "hunter2-S3cr3t"
 
 @pytest.mark.parametrize(
     "name",
-    "password PASSWD db_password dbPassword Pass-Word user.pwd secret clientSecret token access_token X-Auth-Token "
-    "api_key apikey APIKey X-MBX-APIKEY api-key authorization Proxy-Authorization cookie Set-Cookie private_key "
-    "privateKey credential awsCredentials sentry_dsn DSN passphrase access_key auth jwt cvv otp pin".split(),
+    [
+        "password",
+        "PASSWD",
+        "db_password",
+        "dbPassword",
+        "Pass-Word",
+        "user.pwd",
+        "secret",
+        "clientSecret",
+        "token",
+        "access_token",
+        "X-Auth-Token",
+        "api_key",
+        "apikey",
+        "APIKey",
+        "X-MBX-APIKEY",
+        "api-key",
+        "authorization",
+        "Proxy-Authorization",
+        "cookie",
+        "Set-Cookie",
+        "private_key",
+        "privateKey",
+        "credential",
+        "awsCredentials",
+        "sentry_dsn",
+        "DSN",
+        "passphrase",
+        "access_key",
+        "auth",
+        "jwt",
+        "cvv",
+        "otp",
+        "pin",
+    ],
 )
 def test_names_of_secrets_are_known_in_any_case_and_with_any_separator(name: str) -> None:
     assert is_secret_name(name)
@@ -24,8 +57,26 @@ def test_names_of_secrets_are_known_in_any_case_and_with_any_separator(name: str
 
 @pytest.mark.parametrize(
     "name",
-    "symbol price order_id author authored_by spinning pinned_version signature key key_id session_date opinion "
-    "correlation_id compass word keyboard monkey adsnap".split(),
+    [
+        "symbol",
+        "price",
+        "order_id",
+        "author",
+        "authored_by",
+        "spinning",
+        "pinned_version",
+        "signature",
+        "key",
+        "key_id",
+        "session_date",
+        "opinion",
+        "correlation_id",
+        "compass",
+        "word",
+        "keyboard",
+        "monkey",
+        "adsnap",
+    ],
 )
 def test_ordinary_names_are_not_taken_for_secrets(name: str) -> None:
     assert not is_secret_name(name)
@@ -127,23 +178,27 @@ def test_what_surrounds_a_secret_stays_readable() -> None:
     assert mask_text("/x?token=abc&symbol=BTC") == f"/x?token={MASK}&symbol=BTC"
 
 
+@settings(deadline=None)
 @given(st.uuids().map(str) | st.binary(min_size=16, max_size=32).map(bytes.hex))
 def test_ids_and_hashes_are_never_masked(text: str) -> None:
     if not text.isdigit():
         assert mask_text(text) == text
 
 
+@settings(deadline=None)
 @given(st.integers(min_value=10**18, max_value=2 * 10**18 - 1))
 def test_nanosecond_epochs_are_never_masked(epoch: int) -> None:
     assert mask_text(f"ts={epoch}") == f"ts={epoch}"
 
 
+@settings(deadline=None)
 @given(st.text(max_size=300))
 def test_masking_twice_changes_nothing_more(text: str) -> None:
     once = mask_text(text)
     assert mask_text(once) == once
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from("3456"),
     st.text("0123456789", min_size=11, max_size=17),
@@ -166,4 +221,6 @@ def test_a_long_hostile_text_is_masked_in_time() -> None:
         "1-" * 8_000,
         "[" * 16_000,
     ):
+        began = time.process_time()
         mask_text(text + str(uuid.UUID(int=1)))
+        assert time.process_time() - began < 1, text[:20]

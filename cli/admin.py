@@ -1,0 +1,78 @@
+"""What admins do in a hurry: stop trading, and prove the journal."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from cli.client import Api, api_client, error_console, reporting_errors
+from shared.schemas.journal import JournalVerification
+from shared.schemas.risk import EmergencyStop, KillScope, KillSwitchCreate, KillSwitchView
+
+_RISK = "/api/v1/risk"
+_VERIFY_SECONDS = 600.0
+_Url = Annotated[str | None, typer.Option(help="Where the suite answers; the running one by default.")]
+_TokenFile = Annotated[Path | None, typer.Option(help="File with the bearer token.")]
+_Reason = Annotated[str, typer.Option(help="Why; it is journaled.")]
+
+
+def kill(
+    scope: Annotated[KillScope, typer.Option(case_sensitive=False, help="What to stop.")],
+    reason: _Reason,
+    target: Annotated[str | None, typer.Option(help="The account, strategy or symbol; none for FIRM.")] = None,
+    url: _Url = None,
+    token_file: _TokenFile = None,
+) -> None:
+    """Stop an account, a strategy, a symbol or the firm, before this returns."""
+    try:
+        switch = KillSwitchCreate(scope=scope, target=target, reason=reason)
+    except ValueError as error:
+        raise typer.BadParameter(_first_line(error)) from None
+    with reporting_errors(), api_client(url, token_file) as client:
+        _show(Api(client).send("POST", f"{_RISK}/kill-switches", KillSwitchView, switch))
+
+
+def emergency_stop(reason: _Reason, url: _Url = None, token_file: _TokenFile = None) -> None:
+    """Stop the whole firm, before this returns."""
+    try:
+        stop = EmergencyStop(reason=reason)
+    except ValueError as error:
+        raise typer.BadParameter(_first_line(error)) from None
+    with reporting_errors(), api_client(url, token_file) as client:
+        _show(Api(client).send("POST", f"{_RISK}/emergency-stop", KillSwitchView, stop))
+
+
+def verify(url: _Url = None, token_file: _TokenFile = None) -> None:
+    """Prove that risk's journal is whole and unchanged; exit 1 and name the first bad row where it is not."""
+    with reporting_errors(), api_client(url, token_file, _VERIFY_SECONDS) as client:
+        found = Api(client).get(f"{_RISK}/journal/verify", JournalVerification)
+    if found.ok:
+        Console(highlight=False).print(f"the journal holds: {found.checked} rows, to {found.last_hash}", soft_wrap=True)
+        return
+    error_console.print(f"[red]the journal is damaged[/red] at row {found.first_bad_seq}:", end=" ", soft_wrap=True)
+    error_console.print(found.problem or "", markup=False, soft_wrap=True)
+    raise typer.Exit(1)
+
+
+def _show(switch: KillSwitchView) -> None:
+    where = switch.scope.value if switch.target is None else f"{switch.scope.value} {switch.target}"
+    console = Console(highlight=False)
+    console.print(
+        f"stopped: {where} (kill switch {switch.kill_switch_id}, by {switch.activated_by}, "
+        f"{switch.cancelled_orders} open orders cancelled)",
+        markup=False,
+        soft_wrap=True,
+    )
+
+
+def _first_line(error: ValueError) -> str:
+    """Return what a contract objects to, without the values."""
+    from pydantic import ValidationError
+
+    if isinstance(error, ValidationError):
+        entry = error.errors(include_input=False, include_url=False)[0]
+        where = ".".join(str(part) for part in entry["loc"])
+        message = str(entry["msg"]).removeprefix("Value error, ")
+        return f"{where}: {message}" if where else message
+    return str(error)

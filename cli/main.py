@@ -1,0 +1,60 @@
+"""The `keelson` command: each subcommand is imported when it is used."""
+
+from collections.abc import Callable
+from importlib import import_module
+
+import typer
+
+app = typer.Typer(
+    name="keelson",
+    help="Keelson: risk and operations backbone for systematic trading.",
+    no_args_is_help=True,
+    add_completion=False,
+    # A traceback with the values of variables could show a token.
+    pretty_exceptions_show_locals=False,
+)
+
+# What follows the name belongs to the subcommand, its --help too.
+_PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+_COMMANDS = (
+    ("up", "cli.up", "up", "Start the whole suite and replay market data through it."),
+    ("down", "cli.up", "down", "Stop the suite that runs from this folder."),
+    ("status", "cli.status", "status", "Show the suite live in the terminal."),
+    ("health", "cli.health", "health", "Check each service and what it depends on."),
+    ("replay", "cli.replay_command", "replay_command", "Replay market data through the suite."),
+    ("train", "cli.train", "train_command", "Train the signal model and make it champion."),
+    ("kill", "cli.admin", "kill", "Stop an account, a strategy, a symbol or the firm."),
+    ("emergency-stop", "cli.admin", "emergency_stop", "Stop the whole firm."),
+    ("verify", "cli.admin", "verify", "Prove that risk's journal is whole and unchanged."),
+    ("keys", "cli.keys", "keys", "Create, list and revoke API keys."),
+    ("migrate", "cli.migrate", "migrate", "Bring the database to the newest schema."),
+    ("openapi", "cli.openapi", "openapi", "Write docs/openapi from the code."),
+    ("configuration", "cli.configuration", "configuration", "Write docs/configuration.md from the settings."),
+)
+
+
+def _lazy(name: str, module: str, attribute: str) -> Callable[[typer.Context], None]:
+    def run(context: typer.Context) -> None:
+        target = getattr(import_module(module), attribute)
+        if not isinstance(target, typer.Typer):
+            function, target = target, typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
+            target.command(name)(function)
+        target(args=context.args, prog_name=f"keelson {name}")
+
+    return run
+
+
+for _name, _module, _attribute, _help in _COMMANDS:
+    app.command(_name, help=_help, context_settings=_PASS_ON)(_lazy(_name, _module, _attribute))
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    from shared.version import VERSION
+
+    typer.echo(f"keelson {VERSION}")
+
+
+if __name__ == "__main__":
+    app(prog_name="keelson")

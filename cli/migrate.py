@@ -1,0 +1,81 @@
+"""`keelson migrate`: bring the database to the schema this code needs."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from sqlalchemy import create_engine, pool, text
+from sqlalchemy.exc import OperationalError, ProgrammingError
+
+from cli.client import error_console
+from cli.paths import var_folder
+from cli.supervisor.lock import AlreadyRunningError, Lock
+from cli.supervisor.storage import DATABASE
+from shared.embedded import EmbeddedPostgres, EmbeddedServerError
+from shared.migrations import SERVICES, upgrade
+
+_PREFIXES = ("postgresql+psycopg://", "postgresql://", "postgres://")
+
+
+def migrate(
+    service: Annotated[list[str] | None, typer.Option(help="This service alone; may be repeated.")] = None,
+) -> None:
+    """Bring each service's tables to the newest revision, and say from which to which.
+
+    The database is that of TRADING_DATABASE_URL, or this folder's own one, which is started for it.
+    """
+    chosen = service or list(SERVICES)
+    unknown = sorted(set(chosen) - set(SERVICES))
+    if unknown:
+        raise typer.BadParameter(
+            f"no service {', '.join(unknown)}; there are {', '.join(SERVICES)}", param_hint="--service"
+        )
+    try:
+        with _database() as url:
+            for name in chosen:
+                before = _revision(name, url)
+                upgrade(name, url)
+                after = _revision(name, url)
+                told = f"at {after}, nothing to do" if before == after else f"{before or 'nothing'} -> {after}"
+                Console(highlight=False).print(f"{name}: {told}")
+    except (OperationalError, EmbeddedServerError, AlreadyRunningError, ValueError) as error:
+        first = str(error.orig if isinstance(error, OperationalError) and error.orig else error).strip()
+        error_console.print("[red]error[/red]:", end=" ")
+        error_console.print(first.splitlines()[0] if first else type(error).__name__, markup=False, soft_wrap=True)
+        raise typer.Exit(1) from None
+
+
+@contextmanager
+def _database() -> Iterator[str]:
+    named = os.environ.get(DATABASE)
+    if named is not None:
+        prefix = next((prefix for prefix in _PREFIXES if named.startswith(prefix)), None)
+        if prefix is None:
+            raise ValueError(f"{DATABASE} must start with postgresql+psycopg:// or postgresql://")
+        yield "postgresql+psycopg://" + named.removeprefix(prefix)
+        return
+    var = var_folder()
+    lock = Lock(var)
+    # A suite that runs has migrated its database, and two servers must not share one folder.
+    lock.acquire()
+    server = EmbeddedPostgres(var / "postgres", log_file=var / "logs" / "postgres.log")
+    try:
+        yield server.start()
+    finally:
+        server.stop()
+        lock.release()
+
+
+def _revision(service: str, url: str) -> str | None:
+    engine = create_engine(url, poolclass=pool.NullPool)
+    try:
+        with engine.connect() as connection:
+            found = connection.scalar(text(f"SELECT version_num FROM {service}.alembic_version"))  # noqa: S608
+            return None if found is None else str(found)
+    except ProgrammingError:
+        return None
+    finally:
+        engine.dispose()

@@ -1,0 +1,1 @@
+"""Drive recorded market data through the suite as if it happened now."""

@@ -1,0 +1,5 @@
+"""Where the bundled data are."""
+
+from cli.paths import ROOT
+
+SAMPLE = ROOT / "data" / "sample"

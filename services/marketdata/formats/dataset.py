@@ -1,0 +1,93 @@
+"""What a folder of market data holds: datasets, their records and the rows that could not be read."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import date, datetime
+from enum import StrEnum
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from shared.schemas.marketdata import INTERVAL_LENGTH, Bar, Interval, MarketState
+from shared.schemas.risk import Instrument
+
+Record = Bar | MarketState
+
+
+class FormatError(Exception):
+    """A file is not what its name says; the text names the file and, where there is one, the line."""
+
+
+@dataclass(frozen=True, slots=True)
+class BadRow:
+    """Something that could not be taken as it stands; line 0 means the file, or a member of it, as a whole."""
+
+    file: str
+    line: int
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.reason}" if self.line else f"{self.file}: {self.reason}"
+
+
+Report = Callable[[BadRow], None]
+
+
+def refuse(bad: BadRow) -> None:
+    """Raise FormatError: what happens to a bad row when nobody asked to hear of it."""
+    raise FormatError(str(bad))
+
+
+class DatasetKind(StrEnum):
+    """Bars of an instrument, or states of an underlying with its option chain."""
+
+    BARS = "bars"
+    STATES = "states"
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """One instrument's records from one source, and what must be known to replay them.
+
+    `timezone` is that of the sessions; `interval` is None for states; `read` yields the records of `files`.
+    """
+
+    name: str
+    kind: DatasetKind
+    symbol: str
+    source: str
+    timezone: ZoneInfo
+    interval: Interval | None
+    instrument: Instrument
+    files: tuple[Path, ...]
+    read: Callable[[Report], Iterator[Record]]
+
+    @property
+    def currency(self) -> str:
+        """Return the currency its prices are in."""
+        return self.instrument.currency
+
+    def records(self, on_bad_row: Report | None = None) -> Iterator[Record]:
+        """Yield the records in time order, reading as they are asked for; may be called again.
+
+        Bad rows go to `on_bad_row` and are left out; without it the first one raises FormatError.
+        A file that cannot be read at all raises FormatError in any case.
+        """
+        return self.read(on_bad_row or refuse)
+
+    def session_date(self, record: Record) -> date:
+        """Return the local date a record belongs to: that of a bar's start, or of a state's moment."""
+        return _moment(record).astimezone(self.timezone).date()
+
+
+def known_at(record: Record) -> datetime:
+    """Return when a record was complete: the end of a bar, the moment of a state."""
+    moment = _moment(record)
+    return moment + INTERVAL_LENGTH[record.interval] if isinstance(record, Bar) else moment
+
+
+def _moment(record: Record) -> datetime:
+    if isinstance(record, Bar):
+        return record.ts
+    if record.timestamp is None:
+        raise ValueError(f"a state of {record.symbol} has no timestamp")
+    return record.timestamp

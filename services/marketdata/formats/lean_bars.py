@@ -1,0 +1,77 @@
+"""LEAN minute trade bars of equities and indices: one zip a day.
+
+Rows are `milliseconds,open,high,low,close,volume` without a header; the time is the bar's start. The NIFTY 50
+zips hold the same rows twice, under their own date and under the next trading date: only the member of
+the zip's own date is read.
+"""
+
+import zipfile
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import date
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from pydantic import ValidationError
+
+from services.marketdata.formats.dataset import BadRow, FormatError, Report
+from services.marketdata.formats.lean import local_moment, price, session_of
+from services.marketdata.formats.reading import Line, TimeOrder, member_lines, opened_zip, why
+from shared.schemas.marketdata import Bar
+
+EQUITY_EXPONENT = -4
+INDEX_EXPONENT = 0
+_COLUMNS = 6
+
+
+def read_days(paths: Sequence[Path], *, symbol: str, zone: ZoneInfo, exponent: int, report: Report) -> Iterator[Bar]:
+    """Yield the minute bars of daily zips in time order; raises FormatError for a file that cannot be read."""
+    for path in sorted(paths, key=session_of):
+        session = session_of(path)
+        with opened_zip(path) as archive:
+            name = _own_member(archive, session, report)
+            lines = member_lines(archive, name)
+            yield from parse_bars(lines, session=session, symbol=symbol, zone=zone, exponent=exponent, report=report)
+
+
+def parse_bars(
+    lines: Iterable[Line], *, session: date, symbol: str, zone: ZoneInfo, exponent: int, report: Report
+) -> Iterator[Bar]:
+    """Yield the bars of one day's rows; a row that breaks the format or goes back in time is reported."""
+    order = TimeOrder(report)
+    for line in lines:
+        cells = line.text.split(",")
+        if len(cells) != _COLUMNS:
+            report(line.bad(f"{len(cells)} columns instead of {_COLUMNS}"))
+            continue
+        try:
+            bar = Bar(
+                symbol=symbol,
+                interval="1m",
+                ts=local_moment(session, cells[0], zone),
+                open=price(cells[1], exponent),
+                high=price(cells[2], exponent),
+                low=price(cells[3], exponent),
+                close=price(cells[4], exponent),
+                volume=price(cells[5], 0),
+            )
+        except ValidationError as error:
+            report(line.bad(why(error)))
+        except ValueError as error:
+            report(line.bad(str(error)))
+        else:
+            if order.accepts(bar.ts, line):
+                yield bar
+
+
+def _own_member(archive: zipfile.ZipFile, session: date, report: Report) -> str:
+    stamp = session.strftime("%Y%m%d")
+    members = [info for info in archive.infolist() if not info.is_dir()]
+    own = [info for info in members if info.filename.startswith(stamp)]
+    if len(own) != 1:
+        raise FormatError(f"{archive.filename}: {len(own)} members of {session} instead of one")
+    for other in members:
+        # Size and checksum equal: a copy under another date, and nothing is lost by not reading it.
+        if (other.CRC, other.file_size) != (own[0].CRC, own[0].file_size):
+            reason = f"is not of {session}, the date of its archive, and was not read"
+            report(BadRow(f"{archive.filename}!{other.filename}", 0, reason))
+    return own[0].filename

@@ -1,0 +1,1 @@
+"""The decisions of risk: pure and deterministic."""

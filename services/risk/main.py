@@ -1,0 +1,49 @@
+"""The risk service: may this order go out, and why not."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from fastapi import FastAPI
+
+from services.risk.engine import Engine
+from services.risk.routes import accounts, journal, market, switches
+from services.risk.settings import RiskSettings
+from services.risk.worker import consume_marks
+from shared.app import create_app
+from shared.clock import Clock, SystemClock
+from shared.database import Database
+from shared.resources import Resources
+from shared.settings import load_settings
+
+
+def create(settings: RiskSettings | None = None, clock: Clock | None = None) -> FastAPI:
+    """Return the service; settings come from the environment unless given."""
+    settings = settings or load_settings(RiskSettings)
+    clock = clock or SystemClock()
+    # Apart from the requests' pool: a crowd of readers must not keep the engine from its journal.
+    database = Database(settings.database_url.get_secret_value(), application_name="risk-engine", pool_size=1)
+    engine = Engine(database, clock, settings)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI, resources: Resources) -> AsyncIterator[None]:
+        tasks = [asyncio.create_task(engine.run()), asyncio.create_task(consume_marks(resources.redis, engine))]
+        try:
+            yield
+        finally:
+            for task in reversed(tasks):
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
+            await database.dispose()
+
+    app = create_app(
+        name="risk",
+        settings=settings,
+        clock=clock,
+        routers=[accounts.router, market.router, switches.router, journal.router],
+        checks={"engine": engine.problem},
+        lifespan=lifespan,
+    )
+    app.state.engine = engine
+    return app

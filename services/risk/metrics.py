@@ -1,0 +1,24 @@
+"""What risk measures."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+ORDERS = Counter("trading_orders_total", "Orders decided.", ["decision"])
+REJECTED = Counter("trading_orders_rejected_total", "Reasons orders were denied for.", ["reason"])
+FILLS = Counter("trading_fills_total", "Executions booked.")
+KILL_SWITCHES = Gauge("risk_kill_switch_active", "Kill switches in force.", ["scope"])
+ENGINE_READY = Gauge("risk_engine_ready", "1 while this process leads and may approve.")
+JOURNAL_SEQ = Gauge("risk_journal_seq", "Newest durable row of the journal.")
+COMMIT_SECONDS = Histogram(
+    "risk_commit_seconds",
+    "Time of one journal commit.",
+    buckets=(0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0),
+)
+COMMIT_COMMANDS = Histogram(
+    "risk_commit_commands", "Commands committed together.", buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+)
+DECIDE_SECONDS = Histogram(
+    "risk_decide_seconds",
+    "Time to decide on one command in memory.",
+    buckets=(2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 5e-3, 2.5e-2, 0.1),
+)
+REBUILDS = Counter("risk_rebuilds_total", "Times the state was rebuilt from the journal.")

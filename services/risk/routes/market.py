@@ -1,0 +1,53 @@
+"""Routes of instruments and marks."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from services.risk import handlers
+from services.risk.dependencies import EngineDep, FeederDep, OperatorDep, ReaderDep
+from shared.pagination import DEFAULT_LIMIT, BadCursor, PageLimit
+from shared.problems import Conflict, declare
+from shared.schemas.base import Contract, Identifier, Page, Symbol
+from shared.schemas.risk import Instrument, InstrumentBatch, Mark, MarkBatch
+
+router = APIRouter(tags=["market"])
+
+
+class Count(Contract):
+    """How many were taken."""
+
+    count: int
+
+
+@router.put("/instruments", responses=declare(Conflict))
+async def set_instruments(batch: InstrumentBatch, engine: EngineDep, caller: OperatorDep) -> Count:
+    """Add or replace instruments. Currency, multiplier and margining of one that is held cannot change."""
+    return Count(count=await handlers.set_instruments(engine, batch, caller))
+
+
+@router.get("/instruments", responses=declare(BadCursor))
+async def list_instruments(
+    engine: EngineDep, _: ReaderDep, cursor: str | None = None, limit: PageLimit = DEFAULT_LIMIT
+) -> Page[Instrument]:
+    """List instruments by symbol."""
+    return await handlers.list_instruments(engine, cursor, limit)
+
+
+@router.put("/marks")
+async def set_marks(batch: MarkBatch, engine: EngineDep, _: FeederDep) -> Count:
+    """Send marks straight to risk. Older ones than it holds, and those of unknown symbols, change nothing."""
+    return Count(count=await handlers.set_marks(engine, batch))
+
+
+@router.get("/marks", responses=declare(BadCursor))
+async def list_marks(
+    engine: EngineDep,
+    _: ReaderDep,
+    simulation_id: Annotated[Identifier | None, Query(description="Of a simulation; live ones by default.")] = None,
+    symbol: Annotated[Symbol | None, Query(description="Only this symbol.")] = None,
+    cursor: str | None = None,
+    limit: PageLimit = DEFAULT_LIMIT,
+) -> Page[Mark]:
+    """List the marks risk values positions at now."""
+    return await handlers.list_marks(engine, simulation_id, symbol, cursor, limit)

@@ -1,0 +1,47 @@
+"""Routes of kill switches."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from services.risk import handlers
+from services.risk.dependencies import AdminDep, EngineDep, OfficerDep, ReaderDep, SwitchPath
+from shared.pagination import DEFAULT_LIMIT, BadCursor, PageLimit
+from shared.problems import Conflict, NotFound, declare
+from shared.schemas.base import Page
+from shared.schemas.risk import EmergencyStop, KillScope, KillSwitchCreate, KillSwitchRelease, KillSwitchView
+
+router = APIRouter(tags=["kill switches"])
+
+
+@router.get("/kill-switches", responses=declare(BadCursor))
+async def list_kill_switches(
+    engine: EngineDep,
+    _: ReaderDep,
+    active: Annotated[bool | None, Query(description="Only those in force, or only those released.")] = None,
+    cursor: str | None = None,
+    limit: PageLimit = DEFAULT_LIMIT,
+) -> Page[KillSwitchView]:
+    """List kill switches, the newest first."""
+    return await handlers.list_kill_switches(engine, active, cursor, limit)
+
+
+@router.post("/kill-switches", status_code=201)
+async def activate_kill_switch(request: KillSwitchCreate, engine: EngineDep, caller: OfficerDep) -> KillSwitchView:
+    """Stop the firm, an account, a strategy or a symbol. Once this answers, nothing in it is approved."""
+    return await handlers.activate_kill_switch(engine, request, caller)
+
+
+@router.post("/kill-switches/{kill_switch_id}/release", responses=declare(NotFound, Conflict))
+async def release_kill_switch(
+    kill_switch_id: SwitchPath, request: KillSwitchRelease, engine: EngineDep, caller: AdminDep
+) -> KillSwitchView:
+    """Let a stopped scope trade again."""
+    return await handlers.release_kill_switch(engine, kill_switch_id, request, caller)
+
+
+@router.post("/emergency-stop", status_code=201)
+async def emergency_stop(request: EmergencyStop, engine: EngineDep, caller: OfficerDep) -> KillSwitchView:
+    """Stop the whole firm. Once this answers, nothing is approved until an admin releases it."""
+    stop = KillSwitchCreate(scope=KillScope.FIRM, reason=request.reason)
+    return await handlers.activate_kill_switch(engine, stop, caller)

@@ -1,0 +1,47 @@
+"""Take the marks marketdata publishes into the engine."""
+
+import asyncio
+from itertools import groupby
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from services.risk.core.commands import SetMarks
+from services.risk.engine import Engine
+from shared.events import MARKS_STREAM, Consumer
+from shared.logging import Category, get_trading_logger
+from shared.problems import DependencyUnavailable
+from shared.schemas.marketdata import MarkMessage
+from shared.schemas.risk import Mark
+
+_LOG = get_trading_logger("keelson.risk.marks", Category.MARKET_DATA)
+_RETRY_SECONDS = 0.3
+
+
+async def consume_marks(redis: Redis, engine: Engine) -> None:
+    """Read marks, make them durable, acknowledge them; for ever, whatever fails meanwhile."""
+    consumer = Consumer(redis, MARKS_STREAM, "risk", "engine", MarkMessage)
+    away = False
+    while True:
+        if await engine.problem() is not None:
+            # Whoever leads reads the marks; what this process took and did not book is read again.
+            consumer.restart()
+            await asyncio.sleep(_RETRY_SECONDS)
+            continue
+        try:
+            messages = await consumer.read()
+            # Runs of one simulation, in the order in which they came.
+            for simulation_id, run in groupby(messages, key=lambda message: message[1].simulation_id):
+                await engine.submit(SetMarks(simulation_id, tuple(_mark(message) for _, message in run)))
+            await consumer.ack([entry_id for entry_id, _ in messages])
+            away = False
+        except (RedisError, OSError, DependencyUnavailable) as error:
+            if not away:
+                _LOG.warning("marks are not taken now", reason=type(error).__name__)
+            away = True
+            consumer.restart()
+            await asyncio.sleep(_RETRY_SECONDS)
+
+
+def _mark(message: MarkMessage) -> Mark:
+    return Mark(symbol=message.symbol, price=message.price, ts_event=message.ts_event)
