@@ -44,7 +44,9 @@ class Database:
             connect_args={
                 "application_name": f"keelson-{application_name}",
                 "connect_timeout": 3,
-                "options": "-c timezone=UTC -c statement_timeout=30s -c idle_in_transaction_session_timeout=60s",
+                # A commit that was confirmed is durable, whatever the server's default.
+                "options": "-c timezone=UTC -c synchronous_commit=on -c statement_timeout=30s"
+                " -c idle_in_transaction_session_timeout=60s",
                 "keepalives_idle": 10,
                 "keepalives_interval": 5,
                 "keepalives_count": 3,

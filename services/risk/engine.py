@@ -27,6 +27,7 @@ _RETRY_SECONDS = 0.3
 _LEASE_CHECK_SECONDS = 1.0
 _REBUILD_PAGE = 5_000
 _STARTING = "the engine is starting"
+_UNCONFIRMED = "the journal did not confirm; send it again to learn what became of it"
 T = TypeVar("T")
 
 
@@ -144,8 +145,10 @@ class Engine:
                 COMMIT_COMMANDS.observe(len(jobs))
                 JOURNAL_SEQ.set(self._tip.seq)
         except BaseException:
+            # At once: what comes now must not wait for, or be decided on, a memory that may be wrong.
+            self._not_ready = _UNCONFIRMED
             for job in jobs:
-                _fail(job, "the journal did not confirm; send it again to learn what became of it")
+                _fail(job, _UNCONFIRMED)
             raise
         for job, found in batch.answers:
             if not job.done.done():

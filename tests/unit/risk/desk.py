@@ -1,0 +1,153 @@
+"""A state to test decisions on: one firm, one account, a few instruments."""
+
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from services.risk.core.commands import (
+    ActivateKillSwitch,
+    ApplyFill,
+    Command,
+    OpenAccount,
+    PlaceOrder,
+    SetInstruments,
+    SetMarks,
+)
+from services.risk.core.decide import decide
+from services.risk.core.evolve import evolve
+from services.risk.core.outcome import Event, Refused
+from services.risk.core.state import Account, FirmState
+from shared.schemas.risk import (
+    AccountCreate,
+    AssetClass,
+    Decision,
+    Fill,
+    FillResult,
+    Instrument,
+    KillReason,
+    KillScope,
+    KillSwitchCreate,
+    Limits,
+    Mark,
+    Order,
+    Side,
+)
+
+START = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
+STOCK = Instrument(symbol="STOCK", currency="USD", asset_class=AssetClass.EQUITY, tick_size=Decimal("0.01"))
+FUTURE = Instrument(
+    symbol="FUT",
+    currency="USD",
+    asset_class=AssetClass.FUTURE,
+    tick_size=Decimal("0.25"),
+    multiplier=Decimal(50),
+    margined=True,
+)
+EURO = Instrument(symbol="EURO", currency="EUR", asset_class=AssetClass.EQUITY, tick_size=Decimal("0.01"))
+COIN = Instrument(
+    symbol="COIN",
+    currency="USD",
+    asset_class=AssetClass.CRYPTO,
+    tick_size=Decimal("0.01"),
+    lot_size=Decimal("0.001"),
+)
+
+
+class Desk:
+    """Send commands to the pure core as the engine does, and keep the journal of what came of them."""
+
+    def __init__(self, limits: Limits | None = None, cash: str = "100000") -> None:
+        self.state = FirmState()
+        self.now = START
+        self.journal: list[Event] = []
+        self.count = 0
+        self.send(SetInstruments((STOCK, FUTURE, EURO, COIN), "ada"))
+        self.send(
+            OpenAccount(
+                AccountCreate(
+                    account_id="main",
+                    base_currency="USD",
+                    initial_cash=Decimal(cash),
+                    limits=limits or Limits(),
+                    session_date=date(2026, 3, 2),
+                ),
+                "ada",
+            )
+        )
+        self.mark(STOCK=100, FUT=4000, EURO=10, COIN=50000)
+
+    @property
+    def account(self) -> Account:
+        return self.state.accounts["main"]
+
+    def send(self, command: Command) -> tuple[Event, ...] | Refused:
+        outcome = decide(self.state, command, self.now)
+        if not isinstance(outcome, Refused):
+            for event in outcome:
+                self.journal.append(event)
+                evolve(self.state, event, len(self.journal))
+        return outcome
+
+    def mark(self, **prices: Any) -> None:
+        marks = tuple(
+            Mark(symbol=symbol, price=Decimal(str(price)), ts_event=self.now) for symbol, price in prices.items()
+        )
+        self.send(SetMarks(None, marks))
+
+    def order(self, side: str = "BUY", quantity: Any = 1, symbol: str = "STOCK", **fields: Any) -> Decision:
+        self.count += 1
+        values: dict[str, Any] = {"client_order_id": f"o-{self.count}", "strategy_id": "trend", **fields}
+        order = Order.model_validate({"symbol": symbol, "side": side, "quantity": str(quantity), **values})
+        outcome = self.send(PlaceOrder("main", order, "ada"))
+        assert not isinstance(outcome, Refused), outcome.detail
+        return self.account.orders[order.client_order_id].decision
+
+    def fill(self, decision: Decision, quantity: Any, price: Any, fee: Any = 0) -> FillResult:
+        self.count += 1
+        report = Fill(
+            trade_id=f"t-{self.count}",
+            client_order_id=decision.client_order_id,
+            price=Decimal(str(price)),
+            quantity=Decimal(str(quantity)),
+            fee=Decimal(str(fee)),
+            ts_event=self.now,
+        )
+        outcome = self.send(ApplyFill("main", report, "ada"))
+        assert not isinstance(outcome, Refused), outcome.detail
+        return self.account.fills[report.trade_id][1]
+
+    def trade(self, side: str, quantity: Any, price: Any, symbol: str = "STOCK", fee: Any = 0) -> None:
+        decision = self.order(side, quantity, symbol)
+        assert decision.decision == "APPROVED", decision.reasons
+        self.fill(decision, quantity, price, fee)
+
+    def kill(self, scope: KillScope, target: str | None = None) -> None:
+        request = KillSwitchCreate(scope=scope, target=target, reason="testing")
+        self.send(ActivateKillSwitch(f"ks-{len(self.journal)}", request, KillReason.MANUAL, "ada"))
+
+    def later(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+    def equity(self) -> Decimal:
+        return self.state.equity(self.account)
+
+
+def codes(decision: Decision) -> list[str]:
+    return [reason.code.value for reason in decision.reasons]
+
+
+def wide(**limits: Any) -> Limits:
+    """Limits that stand in nobody's way but those named."""
+    return Limits(
+        **{
+            "max_position_fraction": 10,
+            "max_leverage": 100,
+            "max_daily_loss_fraction": 1,
+            "max_drawdown_fraction": 1,
+            **limits,
+        }
+    )
+
+
+def opposite(side: Side) -> Side:
+    return Side.SELL if side is Side.BUY else Side.BUY

@@ -1,0 +1,434 @@
+from collections.abc import Iterable
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from services.risk.core.chain import Row, Tip, event_of, follow, link
+from services.risk.core.commands import (
+    ApplyFill,
+    CloseOrder,
+    OpenAccount,
+    PlaceOrder,
+    RollDay,
+    SetInstruments,
+    SetLimits,
+    SetMarks,
+)
+from services.risk.core.evolve import evolve
+from services.risk.core.outcome import Event, RefusalKind, Refused
+from services.risk.core.positions import unrealised_pnl
+from services.risk.core.state import FirmState
+from services.risk.core.views import account_status
+from shared.schemas.risk import (
+    AccountCreate,
+    DayRoll,
+    Fill,
+    LimitsUpdate,
+    Mark,
+    Order,
+    OrderClose,
+    OrderStatus,
+)
+from tests.unit.risk.desk import START, STOCK, Desk, codes, wide
+
+pytestmark = pytest.mark.unit
+SIM_START = datetime(2019, 1, 1, tzinfo=UTC)
+
+
+def refusal(outcome: Any) -> RefusalKind:
+    assert isinstance(outcome, Refused), outcome
+    return outcome.kind
+
+
+class TestIdempotency:
+    def test_the_same_order_again_gives_no_event(self) -> None:
+        desk = Desk()
+        order = Order(client_order_id="x", strategy_id="s", symbol="STOCK", side="BUY", quantity=Decimal(1))
+        assert len(desk.send(PlaceOrder("main", order, "ada"))) == 1  # type: ignore[arg-type]
+        assert desk.send(PlaceOrder("main", order, "ada")) == ()
+        other = order.model_copy(update={"quantity": Decimal(2)})
+        assert refusal(desk.send(PlaceOrder("main", other, "ada"))) is RefusalKind.CONFLICT
+
+    def test_amounts_written_differently_are_the_same_order(self) -> None:
+        desk = Desk()
+        for text in ("1.50", "1.5"):
+            order = Order.model_validate(
+                {"client_order_id": "x", "strategy_id": "s", "symbol": "STOCK", "side": "BUY", "quantity": text}
+            )
+            outcome = desk.send(PlaceOrder("main", order, "ada"))
+        assert outcome == ()
+
+    def test_the_same_fill_again_gives_no_event(self) -> None:
+        desk = Desk()
+        decision = desk.order(quantity=10)
+        report = Fill(
+            trade_id="t",
+            client_order_id=decision.client_order_id,
+            price=Decimal(100),
+            quantity=Decimal(4),
+            ts_event=START,
+        )
+        desk.send(ApplyFill("main", report, "ada"))
+        assert desk.send(ApplyFill("main", report, "ada")) == ()
+        assert desk.account.holding("STOCK").quantity == 4
+        other = report.model_copy(update={"price": Decimal(101)})
+        assert refusal(desk.send(ApplyFill("main", other, "ada"))) is RefusalKind.CONFLICT
+
+    def test_the_same_account_again_gives_no_event(self) -> None:
+        desk = Desk()
+        request = AccountCreate(account_id="b", base_currency="USD", initial_cash=Decimal(5))
+        desk.send(OpenAccount(request, "ada"))
+        assert desk.send(OpenAccount(request, "ada")) == ()
+        other = request.model_copy(update={"initial_cash": Decimal(6)})
+        assert refusal(desk.send(OpenAccount(other, "ada"))) is RefusalKind.CONFLICT
+
+    def test_the_same_day_roll_again_gives_no_event_and_none_goes_back(self) -> None:
+        desk = Desk()
+        roll = RollDay("main", DayRoll(next_session_date=date(2026, 3, 3)), "ada")
+        assert len(desk.send(roll)) == 1  # type: ignore[arg-type]
+        assert desk.send(roll) == ()
+        back = RollDay("main", DayRoll(next_session_date=date(2026, 3, 2)), "ada")
+        assert refusal(desk.send(back)) is RefusalKind.CONFLICT
+
+
+class TestFills:
+    def test_more_than_is_left_is_refused(self) -> None:
+        desk = Desk()
+        decision = desk.order(quantity=10)
+        desk.fill(decision, 6, 100)
+        report = Fill(
+            trade_id="t",
+            client_order_id=decision.client_order_id,
+            price=Decimal(1),
+            quantity=Decimal(5),
+            ts_event=START,
+        )
+        assert refusal(desk.send(ApplyFill("main", report, "ada"))) is RefusalKind.CONFLICT
+
+    def test_of_unknown_and_denied_orders_are_refused(self) -> None:
+        desk = Desk()
+        denied = desk.order(quantity=10_000)
+        for order_id, kind in (("nope", RefusalKind.NOT_FOUND), (denied.client_order_id, RefusalKind.CONFLICT)):
+            report = Fill(trade_id="t", client_order_id=order_id, price=Decimal(1), quantity=Decimal(1), ts_event=START)
+            assert refusal(desk.send(ApplyFill("main", report, "ada"))) is kind
+
+    def test_one_that_crosses_a_cancel_is_booked_and_reserves_nothing(self) -> None:
+        desk = Desk()
+        decision = desk.order(quantity=10)
+        close = CloseOrder("main", decision.client_order_id, OrderStatus.CANCELLED, OrderClose(reason="done"), "ada")
+        desk.send(close)
+        result = desk.fill(decision, 4, 100)
+        assert (result.order_status, result.leaves_quantity) == ("CANCELLED", 6)
+        holding = desk.account.holding("STOCK")
+        assert (holding.quantity, holding.open_buy) == (4, 0)
+        assert desk.fill(decision, 6, 100).order_status == "FILLED"
+
+    def test_partial_fills_free_what_they_reserved(self) -> None:
+        desk = Desk()
+        decision = desk.order(quantity=10)
+        assert desk.fill(decision, 4, 100).order_status == "PARTIALLY_FILLED"
+        assert desk.account.holding("STOCK").open_buy == 6
+        assert desk.fill(decision, 6, 100).order_status == "FILLED"
+        assert desk.account.open_orders == {}
+
+    def test_average_cost_through_zero(self) -> None:
+        desk = Desk()
+        desk.trade("BUY", 10, 100)
+        desk.trade("BUY", 10, 110)
+        assert desk.account.holding("STOCK").average_price == 105
+        desk.trade("SELL", 30, 115)
+        holding = desk.account.holding("STOCK")
+        assert (holding.quantity, holding.average_price) == (-10, 115)
+        assert desk.account.realised_pnl == 200
+
+    def test_a_margined_instrument_moves_cash_by_its_profit_alone(self) -> None:
+        desk = Desk(wide())
+        desk.trade("BUY", 1, 4000, symbol="FUT", fee=2)
+        assert desk.account.cash == 99_998
+        desk.mark(FUT=4010)
+        assert desk.equity() == 99_998 + 500
+        desk.trade("SELL", 1, 4010, symbol="FUT", fee=2)
+        assert desk.account.cash == desk.equity() == 100_496
+
+    def test_an_absurd_notional_is_refused(self) -> None:
+        desk = Desk()
+        decision = desk.order(quantity=10)
+        report = Fill(
+            trade_id="t",
+            client_order_id=decision.client_order_id,
+            price=Decimal(10) ** 17,
+            quantity=Decimal(1),
+            ts_event=START,
+        )
+        assert refusal(desk.send(ApplyFill("main", report, "ada"))) is RefusalKind.INVALID
+
+
+class TestOrders:
+    def test_an_end_can_be_reported_once_and_again(self) -> None:
+        desk = Desk()
+        decision = desk.order(quantity=100)
+        close = CloseOrder(
+            "main", decision.client_order_id, OrderStatus.EXPIRED, OrderClose(reason="end of day"), "ada"
+        )
+        assert len(desk.send(close)) == 1  # type: ignore[arg-type]
+        assert desk.send(close) == ()
+        assert codes(desk.order(quantity=100)) == []
+        cancel = CloseOrder("main", decision.client_order_id, OrderStatus.CANCELLED, OrderClose(reason="x y z"), "ada")
+        assert refusal(desk.send(cancel)) is RefusalKind.CONFLICT
+
+    def test_of_unknown_accounts_and_orders_are_not_found(self) -> None:
+        desk = Desk()
+        order = Order(client_order_id="x", strategy_id="s", symbol="STOCK", side="BUY", quantity=Decimal(1))
+        assert refusal(desk.send(PlaceOrder("none", order, "ada"))) is RefusalKind.NOT_FOUND
+        close = CloseOrder("main", "none", OrderStatus.CANCELLED, OrderClose(reason="x y z"), "ada")
+        assert refusal(desk.send(close)) is RefusalKind.NOT_FOUND
+
+    def test_new_limits_hold_from_the_next_order_on(self) -> None:
+        desk = Desk()
+        assert codes(desk.order(quantity=100)) == []
+        update = LimitsUpdate(limits=wide(max_position_fraction=0.05), reason="half of it")
+        desk.send(SetLimits("main", update, "eve"))
+        assert codes(desk.order(quantity=1)) == ["POSITION_LIMIT"]
+        assert (desk.account.limits.version, desk.account.limits.set_by) == (2, "eve")
+
+
+class TestInstruments:
+    def test_the_unit_of_what_is_held_cannot_change(self) -> None:
+        desk = Desk()
+        desk.order()
+        changed = STOCK.model_copy(update={"multiplier": Decimal(2)})
+        assert refusal(desk.send(SetInstruments((changed,), "ada"))) is RefusalKind.CONFLICT
+        finer = STOCK.model_copy(update={"tick_size": Decimal("0.005")})
+        assert len(desk.send(SetInstruments((finer,), "ada"))) == 1  # type: ignore[arg-type]
+
+
+class TestSimulations:
+    @pytest.fixture
+    def desk(self) -> Desk:
+        desk = Desk()
+        request = AccountCreate(
+            account_id="sim", base_currency="USD", initial_cash=Decimal(100_000), simulation_id="s1", ts_event=SIM_START
+        )
+        desk.send(OpenAccount(request, "ada"))
+        return desk
+
+    def order(self, desk: Desk, number: int, at: datetime | None) -> Any:
+        order = Order(
+            client_order_id=f"s{number}",
+            strategy_id="trend",
+            symbol="STOCK",
+            side="BUY",
+            quantity=Decimal(1),
+            ts_event=at,
+        )
+        outcome = desk.send(PlaceOrder("sim", order, "ada"))
+        return outcome if isinstance(outcome, Refused) else outcome[0].body
+
+    def test_live_marks_are_not_seen(self, desk: Desk) -> None:
+        body = self.order(desk, 1, SIM_START)
+        assert codes(body.decision) == ["MARK_MISSING"]
+
+    def test_it_lives_on_the_time_of_its_commands(self, desk: Desk) -> None:
+        desk.send(SetMarks("s1", (Mark(symbol="STOCK", price=Decimal(7), ts_event=SIM_START),)))
+        assert codes(self.order(desk, 1, SIM_START).decision) == []
+        late = self.order(desk, 2, SIM_START + timedelta(seconds=121))
+        assert codes(late.decision) == ["MARK_STALE"]
+        # Its clock does not go back.
+        assert codes(self.order(desk, 3, SIM_START).decision) == ["MARK_STALE"]
+
+    def test_an_order_without_a_time_is_refused(self, desk: Desk) -> None:
+        assert refusal(self.order(desk, 1, None)) is RefusalKind.INVALID
+
+    def test_its_marks_do_not_touch_live_accounts(self, desk: Desk) -> None:
+        desk.trade("BUY", 10, 100)
+        before = desk.equity()
+        desk.send(SetMarks("s1", (Mark(symbol="STOCK", price=Decimal(7), ts_event=SIM_START),)))
+        assert desk.equity() == before
+
+    def test_every_mark_counts_however_they_are_batched(self, desk: Desk) -> None:
+        prices = [10, 30, 20, 50, 5, 40]
+        marks = [
+            Mark(symbol="STOCK", price=Decimal(price), ts_event=SIM_START + timedelta(minutes=n))
+            for n, price in enumerate(prices)
+        ]
+
+        def high(batches: Iterable[tuple[Mark, ...]]) -> Decimal:
+            other = Desk()
+            request = AccountCreate(
+                account_id="sim",
+                base_currency="USD",
+                initial_cash=Decimal(1000),
+                simulation_id="s1",
+                ts_event=SIM_START,
+            )
+            other.send(OpenAccount(request, "ada"))
+            first = Mark(symbol="STOCK", price=Decimal(10), ts_event=SIM_START)
+            other.send(SetMarks("s1", (first,)))
+            body = self.order(other, 1, SIM_START)
+            report = Fill(
+                trade_id="t",
+                client_order_id="s1",
+                price=Decimal(10),
+                quantity=body.order.quantity,
+                ts_event=SIM_START,
+            )
+            other.send(ApplyFill("sim", report, "ada"))
+            for batch in batches:
+                other.send(SetMarks("s1", batch))
+            return other.state.accounts["sim"].high_water_mark
+
+        assert high([tuple(marks)]) == high([(mark,) for mark in marks]) == 1040
+
+
+steps = st.lists(
+    st.one_of(
+        st.tuples(st.just("order"), st.sampled_from(["BUY", "SELL"]), st.integers(1, 300)),
+        st.tuples(st.just("fill"), st.integers(0, 9), st.integers(1, 100)),
+        st.tuples(st.just("mark"), st.integers(1, 300), st.sampled_from(["STOCK", "FUT", "COIN"])),
+        st.tuples(st.just("close"), st.integers(0, 9), st.sampled_from(["CANCELLED", "EXPIRED", "REJECTED"])),
+        st.tuples(st.just("roll"), st.integers(1, 3), st.none()),
+        st.tuples(st.just("kill"), st.none(), st.none()),
+    ),
+    max_size=40,
+)
+
+
+def play(moves: list[tuple[Any, ...]]) -> Desk:
+    desk = Desk(wide(max_position_fraction=3))
+    for number, (what, first, second) in enumerate(moves):
+        desk.later(1)
+        symbols = ("STOCK", "FUT")
+        open_ids = list(desk.account.open_orders)
+        if what == "order":
+            desk.order(first, second, symbols[number % 2])
+        elif what == "fill" and open_ids:
+            record = desk.account.open_orders[open_ids[first % len(open_ids)]]
+            price = desk.state.price(desk.account, record.order.symbol) + second % 7
+            desk.fill(record.decision, min(Decimal(second), record.leaves), price, fee="0.37")
+        elif what == "mark":
+            desk.mark(**{second: first})
+        elif what == "close" and open_ids:
+            order_id = open_ids[first % len(open_ids)]
+            desk.send(CloseOrder("main", order_id, OrderStatus(second), OrderClose(reason="as drawn"), "ada"))
+        elif what == "roll":
+            following = desk.account.session_date + timedelta(days=first)
+            desk.send(RollDay("main", DayRoll(next_session_date=following), "ada"))
+        desk.mark(
+            **{symbol: desk.state.price(desk.account, symbol) for symbol in symbols if symbol in desk.account.holdings}
+        )
+    return desk
+
+
+@settings(max_examples=150, deadline=None)
+@given(steps)
+def test_the_fold_of_the_journal_is_the_state(moves: list[tuple[Any, ...]]) -> None:
+    desk = play(moves)
+    tip, rows = Tip(), []
+    for event in desk.journal:
+        row = link(tip, event, START, 1)
+        tip = Tip(row.seq, row.hash)
+        rows.append(row)
+    assert follow(Tip(), rows) == (tip, None)
+    folded = FirmState()
+    for row in rows:
+        evolve(folded, event_of(row), row.seq)
+    assert folded == desk.state
+    assert account_status(folded, folded.accounts["main"]) == account_status(desk.state, desk.account)
+
+
+@settings(max_examples=150, deadline=None)
+@given(steps)
+def test_equity_is_what_was_paid_in_and_earned(moves: list[tuple[Any, ...]]) -> None:
+    desk = play(moves)
+    account = desk.account
+    unrealised = sum(
+        unrealised_pnl(holding, desk.state.price(account, symbol), desk.state.instruments[symbol])
+        for symbol, holding in account.holdings.items()
+    )
+    expected = account.initial_cash + account.realised_pnl + unrealised - account.fees
+    # Average prices are kept to ten places.
+    assert abs(desk.equity() - expected) < Decimal("0.0001")
+
+
+@settings(max_examples=150, deadline=None)
+@given(steps)
+def test_reservations_are_the_sum_of_the_open_orders(moves: list[tuple[Any, ...]]) -> None:
+    account = play(moves).account
+    for symbol, holding in account.holdings.items():
+        for side, reserved in (("BUY", holding.open_buy), ("SELL", holding.open_sell)):
+            expected = sum(
+                record.leaves
+                for record in account.open_orders.values()
+                if record.order.symbol == symbol and record.order.side == side
+            )
+            assert reserved == expected
+
+
+class TestChain:
+    def rows(self) -> list[Row]:
+        desk, tip, rows = Desk(), Tip(), []
+        desk.order()
+        for event in desk.journal:
+            row = link(tip, event, START, 1)
+            tip = Tip(row.seq, row.hash)
+            rows.append(row)
+        return rows
+
+    @pytest.mark.parametrize(
+        ("field", "value"),
+        [
+            ("body", "{}"),
+            ("account_id", "other"),
+            ("kind", "FILL_APPLIED"),
+            ("epoch", 2),
+            ("ts", START + timedelta(microseconds=1)),
+            ("hash", "0" * 64),
+        ],
+    )
+    def test_any_altered_field_is_found_at_its_row(self, field: str, value: Any) -> None:
+        from dataclasses import replace
+
+        rows = self.rows()
+        rows[2] = replace(rows[2], **{field: value})
+        _, broken = follow(Tip(), rows)
+        assert broken is not None
+        assert broken.seq == 3
+
+    def test_a_missing_row_is_found(self) -> None:
+        rows = self.rows()
+        del rows[2]
+        _, broken = follow(Tip(), rows)
+        assert broken is not None
+        assert broken.problem == "rows 3 to 3 are missing"
+
+    def test_a_row_in_anothers_place_is_found(self) -> None:
+        from dataclasses import replace
+
+        rows = self.rows()
+        rows[2], rows[3] = replace(rows[3], seq=3), replace(rows[2], seq=4)
+        _, broken = follow(Tip(), rows)
+        assert broken is not None
+        assert broken.seq == 3
+
+
+def test_an_event_says_the_same_after_the_journal(  # floats among it: a score's features
+) -> None:
+    desk = Desk()
+    telemetry = {
+        "prediction_id": "p",
+        "model_name": "m",
+        "model_version": "1.0.0",
+        "model_hash": "0" * 16,
+        "features": {"a": 0.1 + 0.2, "b": -1e-17, "c": 1e300, "d": -0.0},
+        "raw_confidence": 1 / 3,
+        "calibrated_confidence": 0.5,
+        "uncertainty": 0.9,
+        "regime": "calm",
+    }
+    desk.order(telemetry=telemetry)
+    event: Event = desk.journal[-1]
+    assert event_of(link(Tip(), event, START, 1)) == event
