@@ -1,0 +1,1 @@
+"""What marketdata judges: pure and deterministic."""

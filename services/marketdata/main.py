@@ -1,0 +1,37 @@
+"""The marketdata service: what is the market, and can it be trusted."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from fastapi import FastAPI
+
+from services.marketdata.publisher import Publisher
+from services.marketdata.routes import ingest, reads
+from services.marketdata.settings import MarketdataSettings
+from shared.app import create_app
+from shared.clock import Clock
+from shared.resources import Resources
+from shared.settings import load_settings
+
+
+def create(settings: MarketdataSettings | None = None, clock: Clock | None = None) -> FastAPI:
+    """Return the service; settings come from the environment unless given."""
+    settings = settings or load_settings(MarketdataSettings)
+    pause = settings.marketdata_outbox_seconds
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI, resources: Resources) -> AsyncIterator[None]:
+        publisher = Publisher(resources.database, resources.redis, pause)
+        app.state.publisher = publisher
+        task = asyncio.create_task(publisher.run())
+        try:
+            yield
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+    return create_app(
+        name="marketdata", settings=settings, clock=clock, routers=[ingest.router, reads.router], lifespan=lifespan
+    )
