@@ -33,11 +33,11 @@ logging.getLogger("stamina").addHandler(logging.NullHandler())
 error_console = Console(stderr=True, highlight=False)
 
 
-class ClientError(Exception):
+class CommandError(Exception):
     """A call that gave no usable answer, in one line for the user."""
 
 
-class Refused(ClientError):
+class Refused(CommandError):
     """The suite answered with a problem document."""
 
     def __init__(self, status: int, message: str) -> None:
@@ -45,7 +45,7 @@ class Refused(ClientError):
         self.status = status
 
 
-class Unavailable(ClientError):
+class Unavailable(CommandError):
     """The suite does not answer, or says that it cannot just now."""
 
 
@@ -55,8 +55,9 @@ def api_client(
     """Return a client of the suite that carries a bearer token.
 
     The URL is `url`, KEELSON_URL, that of the suite running from this folder, or port 8080 here. The token is
-    that of `token_file`, KEELSON_TOKEN, or the folder's own key: the admin's, or the services' for `Role.SERVICE`.
-    Raises ClientError where there is no token to send.
+    that of `token_file`, KEELSON_TOKEN, KEELSON_TOKEN_FILE, or the folder's own key: the admin's, or for
+    `Role.SERVICE` that of the services.
+    Raises CommandError where there is no token to send.
     """
     base = base_url(url)
     token = _token(token_file, role, base)
@@ -73,7 +74,7 @@ def base_url(url: str | None) -> str:
     running = running_in(var_folder())
     base = url or os.environ.get("KEELSON_URL") or (running.url if running else _DEFAULT_URL)
     if not base.startswith(("http://", "https://")) or not urlsplit(base).hostname:
-        raise ClientError(f"{base} is not an http or https URL")
+        raise CommandError(f"{base} is not an http or https URL")
     return base.rstrip("/")
 
 
@@ -81,25 +82,32 @@ def _token(token_file: Path | None, role: Role, url: str) -> str:
     named = None if token_file is not None else os.environ.get("KEELSON_TOKEN")
     if named:
         return _checked(named, "KEELSON_TOKEN")
+    named_file = os.environ.get("KEELSON_TOKEN_FILE")
+    if token_file is None and named_file:
+        token_file = Path(named_file)
     host = urlsplit(url).hostname
     if token_file is None and host not in _THIS_MACHINE:
         # The folder's own key is for its own suite; it must not travel to another's machine.
-        raise ClientError(f"name the key for {host}: --token-file FILE or KEELSON_TOKEN")
-    default = var_folder() / "keys" / ("service.key" if role is Role.SERVICE else "admin.key")
-    file = token_file or default
+        raise CommandError(f"name the key for {host}: --token-file FILE, KEELSON_TOKEN or KEELSON_TOKEN_FILE")
+    file = token_file or own_key_file(role)
     try:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         hint = "" if token_file else "; has the suite been started here (make up), or is KEELSON_TOKEN to be set?"
-        raise ClientError(f"no token: {file} cannot be read ({type(error).__name__}){hint}") from None
+        raise CommandError(f"no token: {file} cannot be read ({type(error).__name__}){hint}") from None
     return _checked(text, str(file))
+
+
+def own_key_file(role: Role) -> Path:
+    """Return where this folder's own key is: the services' for SERVICE, else the admin's."""
+    return var_folder() / "keys" / ("service.key" if role is Role.SERVICE else "admin.key")
 
 
 def _checked(text: str, where: str) -> str:
     token = text.strip()
     # A header takes printable ASCII alone; the message must not show the rest.
     if not token or not token.isascii() or not token.isprintable() or " " in token:
-        raise ClientError(f"{where} does not hold one token")
+        raise CommandError(f"{where} does not hold one token")
     return token
 
 
@@ -136,7 +144,7 @@ class Api:
         try:
             return TypeAdapter(kind).validate_json(answer.content)
         except ValidationError as error:
-            raise ClientError(f"{path} answered what this version does not understand: {_first(error)}") from None
+            raise CommandError(f"{path} answered what this version does not understand: {_first(error)}") from None
 
     def _answer(
         self, method: str, path: str, content: str | None, params: Mapping[str, str | int] | None
@@ -205,7 +213,7 @@ def reporting_errors() -> Iterator[None]:
     """Turn an error of a call into one line on standard error and exit code 1."""
     try:
         yield
-    except ClientError as error:
+    except CommandError as error:
         error_console.print(f"[red]error[/red]: {_escape(str(error))}", soft_wrap=True)
         raise typer.Exit(1) from None
 

@@ -12,7 +12,7 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from cli.client import error_console
 from cli.paths import var_folder
-from cli.supervisor.lock import AlreadyRunningError, Lock
+from cli.supervisor.lock import AlreadyRunningError, Lock, holder
 from cli.supervisor.storage import DATABASE
 from shared.embedded import EmbeddedPostgres, EmbeddedServerError
 from shared.migrations import SERVICES, upgrade
@@ -58,8 +58,10 @@ def _database() -> Iterator[str]:
         yield "postgresql+psycopg://" + named.removeprefix(prefix)
         return
     var = var_folder()
-    lock = Lock(var)
     # A suite that runs has migrated its database, and two servers must not share one folder.
+    if holder(var) is not None:
+        raise AlreadyRunningError("the suite already runs from this folder: its database is migrated")
+    lock = Lock(var)
     lock.acquire()
     server = EmbeddedPostgres(var / "postgres", log_file=var / "logs" / "postgres.log")
     try:

@@ -1,6 +1,7 @@
 """`keelson replay`: recorded market data through the whole suite."""
 
 import json
+import os
 import secrets
 import signal
 from pathlib import Path
@@ -11,12 +12,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from cli.client import Api, ClientError, api_client, error_console, reporting_errors
+from cli.client import Api, CommandError, api_client, error_console, reporting_errors
+from cli.paths import var_folder
 from cli.replay.counts import total
 from cli.replay.driver import Outcome, Plan, Replay
 from cli.replay.names import fresh_simulation_id, simulation_id_problem
 from cli.replay.progress import Progress
 from cli.replay.rest import RestSuite
+from cli.supervisor.lock import holder
 from cli.training.sample import SAMPLE
 from services.marketdata.formats.dataset import Dataset, FormatError
 from services.marketdata.formats.discover import discover, preferred
@@ -44,6 +47,10 @@ def replay_command(
     if problem:
         raise typer.BadParameter(problem, param_hint="--simulation-id")
     plan = Plan(_datasets(data, only or []), name, None if once else speed)
+    if once and url is None and not os.environ.get("KEELSON_URL") and holder(var_folder()) is None:
+        from cli.replay_suite import replay_in_own_suite
+
+        raise typer.Exit(replay_in_own_suite(_arguments(data, name, only or [], as_json=as_json)))
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with reporting_errors(), api_client(url, token_file, role=Role.SERVICE) as client:
         progress = Progress(Console(stderr=as_json))
@@ -63,9 +70,14 @@ def _run(replay: Replay, progress: Progress, plan: Plan, data: Path) -> Outcome:
     except KeyboardInterrupt:
         _stopped(replay, plan, data, "stopped")
         raise typer.Exit(_INTERRUPTED) from None
-    except (ClientError, FormatError) as error:
+    except (CommandError, FormatError) as error:
         _stopped(replay, plan, data, f"failed: {error}")
         raise typer.Exit(1) from None
+
+
+def _arguments(data: Path, name: str, only: list[str], *, as_json: bool) -> list[str]:
+    named = [argument for dataset in only for argument in ("--only", dataset)]
+    return ["--once", "--data", str(data.resolve()), "--simulation-id", name, *named, *(["--json"] if as_json else [])]
 
 
 def _stopped(replay: Replay, plan: Plan, data: Path, why: str) -> None:

@@ -58,15 +58,31 @@ def train(
     return run
 
 
+def has_champion(client: httpx.Client) -> bool:
+    """Tell whether there is a model to score signals with. Raises CommandError."""
+    from cli.client import Api, Refused
+    from shared.schemas.ml import ModelView
+    from strategies import MODEL_NAME
+
+    try:
+        Api(client).get(f"/api/v1/ml/models/{MODEL_NAME}/champion", ModelView)
+    except Refused as error:
+        if error.status != httpx.codes.NOT_FOUND:
+            raise
+        return False
+    return True
+
+
 def train_command(
     data: Annotated[Path, typer.Option(help="Folder of market data; the bundled sample by default.")] = SAMPLE,
     out: Annotated[Path | None, typer.Option(help="Write files here instead of registering the model.")] = None,
     version: Annotated[str | None, typer.Option(help="Semantic version; the next patch version by default.")] = None,
+    if_missing: Annotated[bool, typer.Option("--if-missing", help="Do nothing where there is a champion.")] = False,
     url: Annotated[str | None, typer.Option(help="Where the suite answers; the running one by default.")] = None,
     token_file: Annotated[Path | None, typer.Option(help="File with the bearer token.")] = None,
 ) -> None:
     """Train the signal model and make it champion, or write it to files with --out."""
-    from cli.client import ClientError, api_client
+    from cli.client import CommandError, api_client
     from cli.training.publish import PublishError
     from cli.training.rows import TrainingError
     from services.marketdata.formats.dataset import FormatError
@@ -79,8 +95,11 @@ def train_command(
             run = train(data, out=out, version=version)
         else:
             with api_client(url, token_file) as client:
+                if if_missing and has_champion(client):
+                    console.print("there is a champion model; nothing to train")
+                    return
                 run = train(data, out=out, version=version, client=client)
-    except (FormatError, TrainingError, PublishError, ClientError) as error:
+    except (FormatError, TrainingError, PublishError, CommandError) as error:
         Console(stderr=True).print(
             f"[red]{type(error).__name__}[/red]: {escape(str(error))}", highlight=False, soft_wrap=True
         )

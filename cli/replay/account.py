@@ -36,6 +36,8 @@ from strategies.sizing import order_quantity
 
 LEAST_CONFIDENCE = 0.5
 MOST_ROWS = 500
+# From here on the gate has its doubts, and may find a bar critical.
+_JUMP = Decimal("0.1")
 _ONE_DAY = timedelta(days=1)
 
 
@@ -77,6 +79,7 @@ class AccountReplay:
         self._tally = tally
         self._most_rows = most_rows
         self._desks: dict[str, StrategyDesk] = {}
+        self._closes: dict[str, Decimal] = {}
         self._batch: list[Step] = []
         self._desk_before: StrategyDesk | None = None
         self._answer: Signal | NoSignal = NoSignal("nothing seen")
@@ -126,7 +129,9 @@ class AccountReplay:
         self._batch.append(step)
         # Taken as sound until the gate has judged it: `_correct` puts right what was not.
         self._answer = desk.on_record(bar)
-        acts = isinstance(self._answer, Signal) or self.book.pending_in(bar.symbol) or not looks_sound(bar)
+        near = [price for price in (self._closes.get(step.dataset.name), self.book.marks.get(bar.symbol)) if price]
+        self._closes[step.dataset.name] = bar.close
+        acts = isinstance(self._answer, Signal) or self.book.pending_in(bar.symbol) or not looks_sound(bar, near)
         if acts or len(self._batch) >= self._most_rows:
             self.flush()
 
@@ -269,10 +274,12 @@ class AccountReplay:
         self._session = next_session
 
 
-def looks_sound(bar: Bar) -> bool:
-    """Tell whether a bar's own prices fit together; the gate may still object to it beside others."""
+def looks_sound(bar: Bar, near: Sequence[Decimal]) -> bool:
+    """Tell whether a bar's prices fit together and are near the prices before: the gate will hardly object to it."""
     body = (bar.open, bar.close)
-    return 0 < bar.low <= min(body) and max(body) <= bar.high
+    if not (0 < bar.low <= min(body) and max(body) <= bar.high):
+        return False
+    return all(abs(bar.close - price) < _JUMP * price for price in near)
 
 
 def time_in_force(dataset: Dataset) -> TimeInForce:

@@ -74,7 +74,7 @@ class Replay:
         self.lanes: list[Lane] = []
 
     def run(self) -> Outcome:
-        """Play everything and return the counts. Raises ClientError or FormatError."""
+        """Play everything and return the counts. Raises CommandError or FormatError."""
         started = time.monotonic()
         self._suite.require_champion()
         self._suite.set_instruments(_instruments(self._plan.datasets))

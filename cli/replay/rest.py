@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from cli.client import Api, ClientError, Refused
+from cli.client import Api, CommandError, Refused
 from cli.replay.timeline import Step
 from services.marketdata.formats.dataset import Dataset
 from shared.schemas.base import Page, format_utc
@@ -36,20 +36,20 @@ _NOT_FOUND, _CONFLICT = 404, 409
 
 
 class RestSuite:
-    """Calls of one simulation; each is safe to send again. Raises ClientError where one fails for good."""
+    """Calls of one simulation; each is safe to send again. Raises CommandError where one fails for good."""
 
     def __init__(self, api: Api, simulation_id: str) -> None:
         self._api = api
         self._simulation_id = simulation_id
 
     def require_champion(self) -> None:
-        """Raise ClientError where no model has been trained."""
+        """Raise CommandError where no model has been trained."""
         try:
             self._api.get(f"{_ML}/models/{MODEL_NAME}/champion", ModelView)
         except Refused as error:
             if error.status != _NOT_FOUND:
                 raise
-            raise ClientError(f"there is no champion model {MODEL_NAME} to score signals: run keelson train") from None
+            raise CommandError(f"there is no champion model {MODEL_NAME} to score signals: run keelson train") from None
 
     def set_instruments(self, instruments: Sequence[Instrument]) -> None:
         """Tell risk what is traded."""
@@ -85,7 +85,7 @@ class RestSuite:
 
         if not _until(arrived, _MARK_SECONDS):
             newest = format_utc(max(mark.ts_event for mark in held)) if held else "none"
-            raise ClientError(
+            raise CommandError(
                 f"risk has not received the mark of {symbol} at {format_utc(known_at)} within {_MARK_SECONDS:.0f} s "
                 f"(it holds {newest}): marks are stuck between marketdata and risk; see keelson health"
             )
@@ -125,7 +125,7 @@ class RestSuite:
             return seen[0].cursor >= target
 
         if not _until(caught_up, _LEDGER_SECONDS):
-            raise ClientError(
+            raise CommandError(
                 f"reporting has read risk's journal to {seen[0].cursor} of {target} within {_LEDGER_SECONDS:.0f} s "
                 f"({seen[0].state}); see keelson health"
             )

@@ -84,7 +84,8 @@ class LedgerState(Contract):
     lag: int | None
     trades: int
     rollups: int
-    state: Literal["current", "behind", "risk_unreachable"]
+    state: Literal["current", "behind", "risk_unreachable", "journal_broken"]
+    problem: str | None = Field(default=None, description="Why the ledger stands still, where it does.")
     updated_at: UtcDatetime | None
 
 

@@ -129,7 +129,7 @@ def test_the_command_names_a_folder_without_data(tmp_path: Path) -> None:
 def test_the_command_without_a_key_says_so_before_it_trains(tmp_path: Path) -> None:
     code, text = command("--url", "http://127.0.0.1:9", "--token-file", str(tmp_path / "absent"))
     assert code == 1
-    assert "ClientError" in text
+    assert "CommandError" in text
     assert "absent" in text
 
 

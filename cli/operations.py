@@ -4,11 +4,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
 
 from cli.client import Api, api_client, error_console, reporting_errors
+from shared.schemas.base import Identifier
 from shared.schemas.journal import JournalVerification
-from shared.schemas.risk import EmergencyStop, KillScope, KillSwitchCreate, KillSwitchView
+from shared.schemas.risk import EmergencyStop, KillScope, KillSwitchCreate, KillSwitchRelease, KillSwitchView
 
 _RISK = "/api/v1/risk"
 _VERIFY_SECONDS = 600.0
@@ -43,6 +45,29 @@ def emergency_stop(reason: _Reason, url: _Url = None, token_file: _TokenFile = N
         _show(Api(client).send("POST", f"{_RISK}/emergency-stop", KillSwitchView, stop))
 
 
+def release(
+    kill_switch_id: Annotated[str, typer.Argument(help="The switch, as status shows it.")],
+    reason: _Reason,
+    url: _Url = None,
+    token_file: _TokenFile = None,
+) -> None:
+    """Release a kill switch."""
+    try:
+        request = KillSwitchRelease(reason=reason)
+        TypeAdapter(Identifier).validate_python(kill_switch_id)
+    except ValueError as error:
+        raise typer.BadParameter(_first_line(error)) from None
+    with reporting_errors(), api_client(url, token_file) as client:
+        path = f"{_RISK}/kill-switches/{kill_switch_id}/release"
+        switch = Api(client).send("POST", path, KillSwitchView, request)
+    where = switch.scope.value if switch.target is None else f"{switch.scope.value} {switch.target}"
+    Console(highlight=False).print(
+        f"released: {where} (kill switch {switch.kill_switch_id}, by {switch.released_by})",
+        markup=False,
+        soft_wrap=True,
+    )
+
+
 def verify(url: _Url = None, token_file: _TokenFile = None) -> None:
     """Prove that risk's journal is whole and unchanged; exit 1 and name the first bad row where it is not."""
     with reporting_errors(), api_client(url, token_file, _VERIFY_SECONDS) as client:
@@ -68,8 +93,6 @@ def _show(switch: KillSwitchView) -> None:
 
 def _first_line(error: ValueError) -> str:
     """Return what a contract objects to, without the values."""
-    from pydantic import ValidationError
-
     if isinstance(error, ValidationError):
         entry = error.errors(include_input=False, include_url=False)[0]
         where = ".".join(str(part) for part in entry["loc"])

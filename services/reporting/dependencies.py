@@ -1,0 +1,28 @@
+"""What reporting's routes ask for by annotation."""
+
+from typing import Annotated
+
+from fastapi import Depends, Query, Request
+
+from services.reporting.store import Filter
+from services.reporting.worker import Progress
+from shared.auth import ANY_ROLE, Principal, require
+from shared.schemas.base import Identifier
+
+
+def _progress(request: Request) -> Progress:
+    found: Progress = request.app.state.worker.progress
+    return found
+
+
+def _filter(
+    account_id: Annotated[Identifier | None, Query(description="Only of this account.")] = None,
+    strategy_id: Annotated[Identifier | None, Query(description="Only of this strategy.")] = None,
+    simulation_id: Annotated[Identifier | None, Query(description="Only of this simulation.")] = None,
+) -> Filter:
+    return Filter(account_id, strategy_id, simulation_id)
+
+
+ProgressDep = Annotated[Progress, Depends(_progress)]
+FilterDep = Annotated[Filter, Depends(_filter)]
+ReaderDep = Annotated[Principal, Depends(require(*ANY_ROLE))]

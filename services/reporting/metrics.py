@@ -1,0 +1,10 @@
+"""What reporting measures."""
+
+from prometheus_client import Counter, Gauge
+
+CURSOR = Gauge("reporting_ledger_seq", "Newest journal row in the ledger.")
+LAG = Gauge("reporting_ledger_lag_rows", "Journal rows not yet in the ledger, as last seen.")
+ROWS = Counter("reporting_journal_rows_total", "Journal rows applied.")
+TRADES = Counter("reporting_trades_total", "Trades booked.")
+ROLLUPS = Counter("reporting_rollups_total", "Days rolled up.")
+ERRORS = Counter("reporting_worker_errors_total", "Pages that could not be applied.", ["reason"])

@@ -1,0 +1,4 @@
+from services.reporting.models import metadata
+from shared.migrations import run_env
+
+run_env("reporting", metadata)

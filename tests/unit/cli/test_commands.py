@@ -1,0 +1,143 @@
+"""The command line itself: help, keys, bad values."""
+
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from cli.main import app
+from cli.paths import ROOT
+from shared.api_keys import key_id_of, list_keys
+from shared.roles import Role
+from shared.version import VERSION
+
+pytestmark = pytest.mark.unit
+
+run = CliRunner().invoke
+
+
+@pytest.fixture(autouse=True)
+def var(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("KEELSON_VAR", str(tmp_path))
+    for name in ("KEELSON_URL", "KEELSON_TOKEN", "KEELSON_TOKEN_FILE", "TRADING_API_KEYS_FILE", "TRADING_DATABASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path
+
+
+def test_help_lists_every_command_and_imports_none_of_them() -> None:
+    script = (
+        "import sys\nfrom typer.testing import CliRunner\nfrom cli.main import app\n"
+        "shown = CliRunner().invoke(app, ['--help'])\nassert shown.exit_code == 0, shown.output\n"
+        "heavy = {'fastapi', 'sqlalchemy', 'httpx', 'pydantic', 'sklearn', 'onnx', 'numpy', 'redis'}\n"
+        "print(*sorted(heavy & set(sys.modules)))\nprint(shown.output)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    loaded, _, shown = done.stdout.partition("\n")
+    assert loaded == ""
+    for name in ("up", "replay", "status", "kill", "emergency-stop", "keys", "migrate", "train", "verify", "health"):
+        assert f" {name} " in shown
+
+
+def test_a_commands_help_is_its_own() -> None:
+    shown = run(app, ["replay", "--help"])
+    assert shown.exit_code == 0
+    assert "--simulation-id" in shown.output
+
+
+def test_the_version_is_printed() -> None:
+    assert run(app, ["version"]).output == f"keelson {VERSION}\n"
+
+
+def test_an_unknown_command_is_an_error() -> None:
+    assert run(app, ["reply"]).exit_code == 2
+
+
+def test_a_key_is_made_shown_once_listed_without_it_and_revoked(var: Path) -> None:
+    made = run(app, ["keys", "create", "night-desk", "--role", "trader"])
+    assert made.exit_code == 0
+    token = made.stdout.strip()
+    assert key_id_of(token)
+    stored = list_keys(var / "keys" / "api-keys.json")
+    assert [(key.name, key.role) for key in stored] == [("night-desk", Role.TRADER)]
+    listed = run(app, ["keys", "list"])
+    assert "night-desk" in listed.output
+    assert token not in listed.output
+    assert run(app, ["keys", "revoke", "night-desk"]).exit_code == 0
+    assert list_keys(var / "keys" / "api-keys.json") == []
+
+
+def test_a_key_can_go_to_a_file_of_its_owner_alone(tmp_path: Path) -> None:
+    out = tmp_path / "trader.key"
+    made = run(app, ["keys", "create", "bot", "--role", "trader", "--out", str(out)])
+    assert made.exit_code == 0
+    assert key_id_of(out.read_text().strip())
+    assert out.read_text().strip() not in made.output
+    assert stat.S_IMODE(out.stat().st_mode) == 0o600
+
+
+def test_a_key_that_cannot_be_written_is_not_made(var: Path, tmp_path: Path) -> None:
+    failed = run(app, ["keys", "create", "bot", "--role", "trader", "--out", str(tmp_path / "no" / "file")])
+    assert failed.exit_code == 1
+    assert list_keys(var / "keys" / "api-keys.json") == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["keys", "create", "x", "--role", "king"],
+        ["keys", "create", "x"],
+        ["replay", "--simulation-id", "a b"],
+        ["replay", "--only", "nothing-of-that-name"],
+        ["replay", "--speed", "0"],
+        ["kill", "--scope", "FIRM", "--target", "x", "--reason", "because"],
+        ["kill", "--scope", "ACCOUNT", "--reason", "because"],
+        ["kill", "--scope", "galaxy", "--reason", "because"],
+        ["emergency-stop", "--reason", "x"],
+        ["emergency-stop"],
+        ["release", "k-1"],
+        ["release", "a/../b", "--reason", "because"],
+        ["migrate", "--service", "backoffice"],
+    ],
+)
+def test_bad_values_are_refused_with_exit_code_2(arguments: list[str]) -> None:
+    assert run(app, arguments).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["keys", "revoke", "nobody"],
+        ["replay", "--data", "/nowhere"],
+        ["replay"],
+        ["verify"],
+        ["health", "--url", "http://127.0.0.1:1"],
+        ["kill", "--scope", "firm", "--reason", "because"],
+    ],
+)
+def test_what_cannot_be_done_ends_with_exit_code_1_and_no_traceback(arguments: list[str]) -> None:
+    failed = run(app, arguments)
+    assert failed.exit_code == 1
+    assert "Traceback" not in failed.output
+
+
+def test_a_key_name_that_is_taken_is_refused() -> None:
+    run(app, ["keys", "create", "desk", "--role", "viewer"])
+    again = run(app, ["keys", "create", "desk", "--role", "admin"])
+    assert again.exit_code == 1
+    assert "exists" in again.output
+
+
+def test_migrate_does_not_start_a_second_server_beside_a_running_suite(var: Path) -> None:
+    from cli.supervisor.lock import Lock
+
+    lock = Lock(var)
+    lock.acquire()
+    try:
+        failed = run(app, ["migrate"])
+    finally:
+        lock.release()
+    assert failed.exit_code == 1
+    assert "already runs" in failed.output
