@@ -1,0 +1,1 @@
+"""The dashboard: one document and one page of what is going on."""
