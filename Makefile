@@ -1,0 +1,117 @@
+# Two commands are enough: `make up` runs the suite, `make test` proves it. `make help` lists the rest.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+.SUFFIXES:
+
+PORT ?= 8080
+VENV := .venv
+BIN := $(VENV)/bin
+# The first Python of 3.11 or newer; name another with PYTHON=.
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3; do \
+	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+STAMP_UP := $(VENV)/.suite-installed
+STAMP_DEV := $(VENV)/.dev-installed
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: up
+up: $(STAMP_UP) ## Run the whole suite and replay market data (PORT=8080, ARGS="--speed 60")
+	@exec $(BIN)/keelson up --port $(PORT) $(ARGS)
+
+.PHONY: down
+down: $(STAMP_UP) ## Stop the suite that runs from this folder
+	@$(BIN)/keelson down
+
+.PHONY: migrate
+migrate: $(STAMP_UP) ## Bring the database to the newest revision
+	@$(BIN)/keelson migrate
+
+.PHONY: install
+install: $(STAMP_DEV) ## Install everything for development
+
+.PHONY: test
+test: $(STAMP_DEV) ## Run everything that must hold
+	@$(BIN)/python -m pytest
+
+.PHONY: test-unit
+test-unit: $(STAMP_DEV) ## Run the tests without servers
+	@$(BIN)/python -m pytest tests/unit
+
+.PHONY: test-integration
+test-integration: $(STAMP_DEV) ## Run the tests on a real PostgreSQL and Valkey
+	@$(BIN)/python -m pytest tests/integration
+
+.PHONY: test-e2e
+test-e2e: $(STAMP_DEV) ## Run the tests of the whole suite as its own processes
+	@$(BIN)/python -m pytest tests/e2e
+
+.PHONY: format
+format: $(STAMP_DEV) ## Format the code
+	@$(BIN)/ruff format .
+
+.PHONY: format-check
+format-check: $(STAMP_DEV) ## Check the format
+	@$(BIN)/ruff format --check .
+
+.PHONY: lint
+lint: $(STAMP_DEV) ## Look for mistakes
+	@$(BIN)/ruff check .
+
+.PHONY: types
+types: $(STAMP_DEV) ## Check the types
+	@$(BIN)/mypy
+
+.PHONY: imports
+imports: $(STAMP_DEV) ## Check who may import whom
+	@$(BIN)/lint-imports
+
+.PHONY: openapi
+openapi: $(STAMP_DEV) ## Write docs/openapi and docs/configuration.md from the code
+	@$(BIN)/keelson openapi
+	@$(BIN)/keelson configuration
+
+.PHONY: openapi-check
+openapi-check: $(STAMP_DEV) ## Check that docs/openapi and docs/configuration.md are current
+	@$(BIN)/keelson openapi --check
+	@$(BIN)/keelson configuration --check
+
+.PHONY: bench
+bench: $(STAMP_DEV) ## Measure, as ratios within one run
+	@for file in benchmarks/[a-z]*.py; do echo "== $$file"; $(BIN)/python -m benchmarks.$$(basename $$file .py) || exit 1; done
+
+.PHONY: check
+check: format-check lint types imports openapi-check test ## Everything CI checks
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; none was found (name one with PYTHON=...)" >&2; exit 1; }
+	@echo "making $(VENV) with $(PYTHON)"
+	@$(PYTHON) -m venv $(VENV) >$(VENV).log 2>&1 || { rm -rf $(VENV); \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+			echo "installing python3-venv"; \
+			{ apt-get update -qq && apt-get install -y -qq --no-install-recommends python3-venv; } >$(VENV).log 2>&1 \
+			&& $(PYTHON) -m venv $(VENV) >>$(VENV).log 2>&1; \
+		else false; fi; } || { cat $(VENV).log >&2; rm -rf $(VENV); \
+		echo "python -m venv does not work here; on Debian: apt-get install python3-venv" >&2; exit 1; }
+	@rm -f $(VENV).log
+
+# The stamp is made last: an installation that was cut short is done again.
+$(STAMP_UP): requirements/suite.lock | $(BIN)/python
+	@test -e $(STAMP_DEV) -a ! requirements/suite.lock -nt $(STAMP_DEV) || { echo "installing the suite"; \
+		$(PIP) install --require-hashes -r requirements/suite.lock; }
+	@$(MAKE) --no-print-directory $(BIN)/keelson
+	@touch $@
+
+$(STAMP_DEV): requirements/dev.lock | $(BIN)/python
+	@echo "installing the suite and the tools to develop it"
+	@$(PIP) install --require-hashes -r requirements/dev.lock
+	@$(MAKE) --no-print-directory $(BIN)/keelson
+	@touch $@
+
+# The code runs in place: a line in the environment names this folder, and a launcher starts the command.
+$(BIN)/keelson: | $(BIN)/python
+	@$(BIN)/python -c 'import pathlib, sysconfig; \
+		pathlib.Path(sysconfig.get_path("purelib"), "keelson.pth").write_text(str(pathlib.Path.cwd()) + "\n")'
+	@printf '#!/bin/sh\nexec "$$(dirname "$$0")/python" -m cli.main "$$@"\n' >$@ && chmod +x $@
