@@ -151,8 +151,8 @@ class Api:
     ) -> httpx.Response:
         attempts = stamina.retry_context(
             on=Unavailable,
-            attempts=None,
-            timeout=self._retry_seconds,
+            attempts=None if self._retry_seconds else 1,
+            timeout=self._retry_seconds or None,
             wait_initial=0.2,
             wait_max=3.0,
             wait_jitter=0.2,

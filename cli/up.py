@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from cli.paths import var_folder
 from cli.supervisor.children import ChildFailedError
@@ -36,7 +36,7 @@ def up(
     try:
         suite = Suite(var_folder(), host, port, console.print)
     except (AlreadyRunningError, StartError) as error:
-        console.print(f"[red]{error}[/red]")
+        console.print(f"[red]{error}[/red]", soft_wrap=True)
         raise typer.Exit(1) from None
     code = 0
     try:
@@ -45,7 +45,7 @@ def up(
     except StoppedError:
         console.print("stopping")
     except (ChildFailedError, EmbeddedServerError, SettingsError, StartError) as error:
-        console.print(f"[red]{error}[/red]")
+        console.print(f"[red]{error}[/red]", soft_wrap=True)
         code = 1
     finally:
         suite.stop()
@@ -70,7 +70,7 @@ def down() -> None:
 
 
 def _summary(suite: Suite, states: dict[str, dict[str, str | None]], seconds: float) -> None:
-    table = Table("service", "URL", "state", "dependencies")
+    table = Table(Column("service"), Column("URL", no_wrap=True), Column("state"), Column("needs"), box=None)
     for service, dependencies in states.items():
         listed = ", ".join(f"{name} {detail or 'ok'}" for name, detail in dependencies.items())
         table.add_row(service, f"{suite.url}/api/v1/{service}", "[green]ready[/green]", listed)

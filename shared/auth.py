@@ -47,7 +47,13 @@ class ApiKeys:
         known = self._verified.get(digest)
         if known is not None:
             return known
-        stored = self._keys.get(key_id_of(token) or "")
+        key_id = key_id_of(token)
+        if key_id is None:
+            return None
+        if key_id not in self._keys:
+            # Made a moment ago, perhaps: a look at the file's time costs next to nothing.
+            self._reload(at_once=True)
+        stored = self._keys.get(key_id)
         if stored is None:
             return None
         async with self._hashing:
@@ -58,9 +64,9 @@ class ApiKeys:
             self._verified[digest] = found
         return found
 
-    def _reload(self) -> None:
+    def _reload(self, *, at_once: bool = False) -> None:
         now = self._clock.now().timestamp()
-        if self._path is None or 0 <= now - self._looked < _RELOAD_SECONDS:
+        if self._path is None or (not at_once and 0 <= now - self._looked < _RELOAD_SECONDS):
             return
         self._looked = now
         try:

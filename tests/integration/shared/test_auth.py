@@ -64,6 +64,8 @@ async def test_a_key_works_at_once_and_no_longer_once_revoked(make_settings: Mak
     async with running(demo_app(make_settings(ServiceSettings, api_keys_file=path), clock)) as client:
         headers = {"authorization": f"Bearer {create_key(path, 'a', Role.VIEWER)}"}
         assert (await client.get(CLOCK, headers=headers)).status_code == 200
+        made_now = {"authorization": f"Bearer {create_key(path, 'b', Role.VIEWER)}"}
+        assert (await client.get(CLOCK, headers=made_now)).status_code == 200
         revoke_key(path, "a")
         clock.advance(timedelta(seconds=1))
         assert (await client.get(CLOCK, headers=headers)).status_code == 401
