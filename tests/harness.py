@@ -1,5 +1,7 @@
 """What tests of several services share: servers, databases, settings, tokens, running apps."""
 
+import asyncio
+import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -9,7 +11,9 @@ from uuid import uuid4
 
 import httpx
 import psycopg
+import uvicorn
 from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from shared.api_keys import create_key
 from shared.embedded import EmbeddedPostgres, EmbeddedValkey
@@ -74,3 +78,29 @@ async def running(app: FastAPI, headers: dict[str, str] | None = None) -> AsyncI
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://keelson", headers=headers) as client:
             yield client
+
+
+class QuietServer(uvicorn.Server):
+    """A server of this process that leaves its signals alone."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@asynccontextmanager
+async def serving(app: ASGIApp, port: int = 0) -> AsyncIterator[str]:
+    """Serve an app over HTTP on loopback and yield its URL."""
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(("127.0.0.1", port))
+    server = QuietServer(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=1))
+    task = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        while not server.started:
+            await asyncio.sleep(0.01)
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        await task
+        listener.close()

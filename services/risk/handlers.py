@@ -237,8 +237,9 @@ async def read_journal(session: AsyncSession, after: int, limit: int, kinds: Seq
     newest = await store.last_seq(session)
     rows = await store.read_page(session, after, limit, kinds)
     items = [JournalEntry.model_validate({**asdict(row), "body": json.loads(row.body)}) for row in rows]
-    following = rows[-1].seq if len(rows) == limit else max(newest, rows[-1].seq if rows else after)
-    return JournalPage(items=items, next_after=following, last_seq=max(newest, following))
+    newest = max(newest, rows[-1].seq) if rows else newest
+    following = rows[-1].seq if len(rows) == limit else max(newest, after)
+    return JournalPage(items=items, next_after=following, last_seq=newest)
 
 
 async def verify_journal(database: Database) -> JournalVerification:
