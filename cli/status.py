@@ -18,6 +18,9 @@ from shared.schemas.risk import AccountStatus, RiskLevel
 
 _EVERY_SECONDS = 2.0
 _ROWS = 8
+_LABEL = 12
+# Without a terminal there is no width to keep to.
+_WIDTH = 140
 _COLOURS = {
     RiskLevel.GREEN: "green",
     RiskLevel.YELLOW: "yellow",
@@ -35,6 +38,8 @@ def status(
 ) -> None:
     """Show what is going on, live until Ctrl-C."""
     console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=_WIDTH)
     with reporting_errors(), api_client(url, token_file, timeout=10) as client:
         # Shown anew every two seconds: trying again is what it does anyway.
         api = Api(client, retry_seconds=0)
@@ -94,16 +99,22 @@ def _accounts(board: Dashboard) -> RenderableType:
     )  # fmt: skip
     for account in accounts[:_ROWS]:
         made.add_row(
-            account.account_id,
+            _label(account),
             Text(account.risk_level, style=_COLOURS[account.risk_level]),
-            f"{format_decimal(account.equity)} {account.base_currency}",
-            format_decimal(account.realised_pnl),
-            format_decimal(account.unrealised_pnl),
-            format_decimal(account.fees),
+            f"{account.equity:,.2f} {account.base_currency}",
+            f"{account.realised_pnl:,.2f}",
+            f"{account.unrealised_pnl:,.2f}",
+            f"{account.fees:,.2f}",
             f"{account.drawdown:.2%}",
             _positions(account),
         )
     return made
+
+
+def _label(account: AccountStatus) -> str:
+    """Return a name that fits: of a simulation's account, the end of it."""
+    name = account.account_id
+    return name if account.simulation_id is None or len(name) <= _LABEL else f"…{name[-_LABEL:]}"
 
 
 def _positions(account: AccountStatus) -> str:
@@ -143,13 +154,13 @@ def _trades(board: Dashboard) -> RenderableType:
     )  # fmt: skip
     for trade in trades[:_ROWS]:
         made.add_row(
-            f"{trade.ts_event:%Y-%m-%d %H:%M}",
+            f"{trade.ts_event:%y-%m-%d %H:%M}",
             trade.strategy_id,
             trade.symbol,
             trade.side,
             format_decimal(trade.quantity),
-            format_decimal(trade.price),
-            format_decimal(trade.realised_pnl),
+            f"{trade.price:,.2f}",
+            f"{trade.realised_pnl:,.2f}",
             f"{trade.telemetry.calibrated_confidence:.3f}" if trade.telemetry else "none",
         )
     return made

@@ -87,6 +87,11 @@ class Child:
         self._again_at = time.monotonic() + pause
         return f"{self.name} ended with {_meaning(code)}; it starts again in {pause:g} s (see {self._errors})"
 
+    def move(self, environment: Mapping[str, str]) -> None:
+        """Have the process started again with other settings."""
+        self._environment.update(environment)
+        self.ask_to_stop()
+
     def ask_to_stop(self) -> None:
         """Ask the process to finish what it is doing and end."""
         if self.pid and self._process:

@@ -15,6 +15,7 @@ from cli.supervisor.children import Child, ChildFailedError, listen, url_of
 from cli.supervisor.keys import Keys, ensure_keys
 from cli.supervisor.lock import Lock, Running
 from cli.supervisor.storage import Storage
+from shared.embedded.privileges import end_with_parent
 from shared.migrations import SERVICES, upgrade
 
 FRONT = "front"
@@ -53,6 +54,7 @@ class Suite:
         self._storage = Storage(var)
         self._children: list[Child] = []
         self._jobs: list[subprocess.Popen[bytes]] = []
+        self._found: dict[str, str] = {}
         self._asked = 0
         self.keys: Keys | None = None
 
@@ -64,7 +66,7 @@ class Suite:
         for number in _STOPPED_BY:
             signal.signal(number, self._on_signal)
         (self._var / "logs").mkdir(parents=True, exist_ok=True)
-        storage = self._storage.start()
+        storage = self._found = self._storage.start()
         self._check()
         for service in SERVICES:
             upgrade(service, storage["TRADING_DATABASE_URL"])
@@ -78,7 +80,7 @@ class Suite:
     def job(self, *arguments: str) -> subprocess.Popen[bytes]:
         """Start a `keelson` command on this suite, its output beside ours."""
         job = subprocess.Popen(
-            [sys.executable, "-m", "cli.main", *arguments],
+            end_with_parent([sys.executable, "-m", "cli.main", *arguments], "INT"),
             cwd=ROOT,
             env={**os.environ, "KEELSON_VAR": str(self._var)},
             stdin=subprocess.DEVNULL,
@@ -94,7 +96,7 @@ class Suite:
         """
         while until is None or until.poll() is None:
             self._check()
-            self._storage.start()
+            self._keep_storage()
             for child in self._children:
                 told = child.watch()
                 if told:
@@ -120,6 +122,15 @@ class Suite:
         self._storage.stop()
         self._front.close()
         self._lock.release()
+
+    def _keep_storage(self) -> None:
+        found = self._storage.start()
+        if found != self._found:
+            # A server that was gone lost its port to another program, and answers at a new one.
+            self._found = found
+            for child in self._children:
+                if child.name != FRONT:
+                    child.move(found)
 
     def _start_children(self, storage: Mapping[str, str], keys: Keys) -> None:
         listeners = {service: listen("127.0.0.1", 0) for service in SERVICES}

@@ -72,7 +72,10 @@ class EmbeddedPostgres:
         cluster = folder / "cluster"
         if not cluster.exists():
             self._initialise(self._server, folder, cluster)
-        version = (cluster / "PG_VERSION").read_text(encoding="ascii").strip()
+        try:
+            version = (cluster / "PG_VERSION").read_text(encoding="ascii").strip()
+        except OSError as error:
+            raise EmbeddedServerError(f"{cluster} is no PostgreSQL data folder ({error.strerror}); move it away") from None
         if version != _MAJOR:
             raise EmbeddedServerError(
                 f"{cluster} was made by PostgreSQL {version}, this is {_MAJOR}; move it away or load it from a dump"

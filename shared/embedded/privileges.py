@@ -27,9 +27,9 @@ def wrap(command: list[str], folders: list[Path], death_signal: str) -> list[str
 
     Raises PrivilegeError where root cannot give up its rights or `nobody` cannot reach a folder.
     """
-    setpriv = shutil.which("setpriv")
     if os.geteuid() != 0:
-        return [setpriv, "--pdeathsig", death_signal, *command] if setpriv else command
+        return end_with_parent(command, death_signal)
+    setpriv = shutil.which("setpriv")
     if setpriv is None:
         raise PrivilegeError("as root, PostgreSQL runs as nobody, which needs setpriv (package util-linux)")
     uid, gid = owner()
@@ -42,6 +42,12 @@ def wrap(command: list[str], folders: list[Path], death_signal: str) -> list[str
             raise PrivilegeError(f"{closed} is closed to {_NOBODY}; move the checkout, or run as a normal user")
         options += ["--inh-caps", f"+{name}", "--ambient-caps", f"+{name}"]
     return [setpriv, *options, *command]
+
+
+def end_with_parent(command: list[str], death_signal: str) -> list[str]:
+    """Return the command that is signalled when its parent dies, where the system can."""
+    setpriv = shutil.which("setpriv")
+    return [setpriv, "--pdeathsig", death_signal, *command] if setpriv else command
 
 
 def _first_closed(folders: list[Path]) -> Path | None:

@@ -8,7 +8,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from shared.embedded.privileges import owner, wrap
+from shared.embedded.privileges import PrivilegeError, owner, wrap
 
 _POLL_SECONDS = 0.02
 _LOG_TAIL = 15
@@ -38,7 +38,7 @@ class ServerProcess:
 
     def spawn(self, command: list[str]) -> None:
         """Start the server."""
-        wrapped = wrap(command, [self._folder, Path(command[0])], self._death_signal)
+        wrapped = self._wrapped(command, self._death_signal)
         with self._log_file.open("ab") as log:
             # Ctrl-C goes to the whole terminal group; the servers end last, and when told to.
             self._process = subprocess.Popen(
@@ -47,19 +47,20 @@ class ServerProcess:
 
     def run(self, command: list[str], seconds: float) -> None:
         """Run a command to its end as the server's user. Raises EmbeddedServerError."""
-        wrapped = wrap(command, [self._folder, Path(command[0])], "KILL")
-        with self._log_file.open("ab") as log:
-            done = subprocess.run(
-                wrapped,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                cwd=self._folder,
-                timeout=seconds,
-                check=False,
-            )
-        if done.returncode:
-            raise self.error(f"{Path(command[0]).name} failed")
+        wrapped = self._wrapped(command, "KILL")
+        try:
+            with self._log_file.open("ab") as log:
+                subprocess.run(
+                    wrapped,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    cwd=self._folder,
+                    timeout=seconds,
+                    check=True,
+                )
+        except subprocess.SubprocessError:
+            raise self.error(f"{Path(command[0]).name} failed") from None
 
     def stop(self, how: signal.Signals, seconds: float, harder: signal.Signals) -> None:
         """End the server: `how`, and `harder` if it is still there after `seconds`."""
@@ -88,15 +89,23 @@ class ServerProcess:
         """Return the size of the log in bytes."""
         return self._log_file.stat().st_size if self._log_file.exists() else 0
 
+    def _wrapped(self, command: list[str], death_signal: str) -> list[str]:
+        try:
+            return wrap(command, [self._folder, Path(command[0])], death_signal)
+        except PrivilegeError as error:
+            raise EmbeddedServerError(str(error)) from None
+
     def stop_leftovers(self, how: signal.Signals) -> None:
         """End servers of an earlier run that still use the folder; no other process is touched.
 
         Raises EmbeddedServerError if one does not end.
         """
         for sent in (how, signal.SIGKILL):
-            left = leftovers(self._name, self._folder)
-            for pid in left:
-                send(pid, sent)
+            for pid in leftovers(self._name, self._folder):
+                # PostgreSQL's workers end with their server. A signal of their own means something else to them:
+                # SIGINT makes its checkpointer shut the log down under the others.
+                if sent is signal.SIGKILL or not _is_worker(pid, self._name):
+                    send(pid, sent)
             for _ in range(500):
                 if not leftovers(self._name, self._folder):
                     return
@@ -121,6 +130,14 @@ def leftovers(name: str, folder: Path) -> list[int]:
     return found
 
 
+def _is_worker(pid: int, name: str) -> bool:
+    """Tell whether a process is one that a server made, by the title it gives itself."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().startswith(f"{name}: ".encode())
+    except OSError:
+        return False
+
+
 def send(pid: int, what: signal.Signals) -> None:
     """Signal a process that may have ended already."""
     try:
@@ -138,9 +155,12 @@ def free_port() -> int:
 
 
 def private_folder(folder: Path) -> Path:
-    """Make a folder that only the server's user may enter, and return its real path."""
-    folder.mkdir(parents=True, exist_ok=True)
-    own(folder, 0o700)
+    """Make a folder that only the server's user may enter, and return its real path. Raises EmbeddedServerError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        own(folder, 0o700)
+    except OSError as error:
+        raise EmbeddedServerError(f"{folder} cannot be made or taken over ({error.strerror})") from None
     return folder.resolve()
 
 
