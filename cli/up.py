@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +15,7 @@ from cli.paths import var_folder
 from cli.supervisor.children import ChildFailedError
 from cli.supervisor.lock import AlreadyRunningError, holder
 from cli.supervisor.run import StartError, StoppedError, Suite
+from shared.api_keys import KeyFileError
 from shared.embedded import EmbeddedServerError
 from shared.settings import SettingsError
 
@@ -34,9 +36,9 @@ def up(
     """Start the whole suite, replay market data through it, and keep it running until Ctrl-C."""
     started = time.monotonic()
     try:
-        suite = Suite(var_folder(), host, port, console.print)
-    except (AlreadyRunningError, StartError) as error:
-        console.print(f"[red]{error}[/red]", soft_wrap=True)
+        suite = Suite(var_folder(), host, port, lambda told: console.print(told, markup=False, soft_wrap=True))
+    except (AlreadyRunningError, StartError, OSError) as error:
+        _complain(error)
         raise typer.Exit(1) from None
     code = 0
     try:
@@ -44,8 +46,8 @@ def up(
         code = _work(suite, speed, data, once=once, replay=replay)
     except StoppedError:
         console.print("stopping")
-    except (ChildFailedError, EmbeddedServerError, SettingsError, StartError) as error:
-        console.print(f"[red]{error}[/red]", soft_wrap=True)
+    except (ChildFailedError, EmbeddedServerError, KeyFileError, SettingsError, StartError, OSError) as error:
+        _complain(error)
         code = 1
     finally:
         suite.stop()
@@ -59,7 +61,8 @@ def down() -> None:
     if pid is None:
         console.print("nothing runs from this folder")
         return
-    os.kill(pid, signal.SIGTERM)
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGTERM)
     deadline = time.monotonic() + _DOWN_SECONDS
     while holder(var_folder()) is not None:
         if time.monotonic() > deadline:
@@ -67,6 +70,11 @@ def down() -> None:
             raise typer.Exit(1)
         time.sleep(0.1)
     console.print("stopped")
+
+
+def _complain(error: Exception) -> None:
+    # What it quotes is not ours: a path or a log line may look like markup.
+    console.print(str(error), style="red", markup=False, soft_wrap=True)
 
 
 def _summary(suite: Suite, states: dict[str, dict[str, str | None]], seconds: float) -> None:
@@ -79,7 +87,7 @@ def _summary(suite: Suite, states: dict[str, dict[str, str | None]], seconds: fl
     console.print(f"ready in {seconds:.1f} s; Ctrl-C stops everything")
     if suite.keys is None:
         return
-    console.print(f"admin key: {suite.keys.admin}", soft_wrap=True)
+    console.print(f"admin key: {suite.keys.admin}", markup=False, soft_wrap=True)
     if suite.keys.new_admin_key:
         console.print(f"made just now, shown only this once: {suite.keys.new_admin_key}", soft_wrap=True)
     elif not suite.keys.admin.exists():

@@ -10,7 +10,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.dashboard.app import create as create_dashboard
 from shared.logging.context import correlation_id
-from shared.problems import DependencyUnavailable, Problem
+from shared.middleware import drain, too_large
+from shared.problems import DependencyUnavailable, PayloadTooLarge, Problem
 from shared.settings import AppSettings, load_settings
 
 _CORRELATION = b"x-correlation-id"
@@ -34,9 +35,10 @@ class GatewayTimeout(Problem):
 class Front:
     """Pass each request on to the service its path names; everything else is the dashboard's."""
 
-    def __init__(self, upstreams: Mapping[str, str], page: ASGIApp) -> None:
+    def __init__(self, upstreams: Mapping[str, str], page: ASGIApp, max_body_bytes: int) -> None:
         self._upstreams = dict(upstreams)
         self._page = page
+        self._max_body_bytes = max_body_bytes
         self._client = httpx.AsyncClient(
             timeout=httpx.Timeout(35, connect=2),
             limits=httpx.Limits(max_connections=200, max_keepalive_connections=50),
@@ -66,17 +68,18 @@ class Front:
         identifier = _identifier(scope)
         url = httpx.URL(self._upstreams[name]).copy_with(raw_path=target)
         headers = [*_passed_on(scope["headers"]), (_CORRELATION, identifier), *_forwarded(scope)]
-        content = await _body(scope, receive)
-        request = httpx.Request(scope["method"], url, headers=headers, content=content)
-        if isinstance(content, bytes) and not content and scope["method"] in {"GET", "HEAD"}:
-            request.headers.pop("content-length", None)
         try:
+            content = await self._body(scope, receive)
+            request = httpx.Request(scope["method"], url, headers=headers, content=content)
+            if isinstance(content, bytes) and not content and scope["method"] in {"GET", "HEAD"}:
+                request.headers.pop("content-length", None)
             response = await self._client.send(request, stream=True)
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, PayloadTooLarge) as error:
             correlation_id.set(identifier.decode())
-            problem = _problem(name, error).response()
-            problem.headers["X-Correlation-ID"] = identifier.decode()
-            await problem(scope, receive, send)
+            problem = error if isinstance(error, PayloadTooLarge) else _problem(name, error)
+            answer = problem.response()
+            answer.headers["X-Correlation-ID"] = identifier.decode()
+            await answer(scope, receive, send)
             return
         try:
             raw = _passed_on(response.headers.raw, keep=(_CORRELATION,))
@@ -86,6 +89,38 @@ class Front:
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
             await response.aclose()
+
+    async def _body(self, scope: Scope, receive: Receive) -> bytes | AsyncIterator[bytes]:
+        """Return a body that came whole as bytes, a longer one as it comes in. Raises PayloadTooLarge.
+
+        A service that refuses a body while it is being sent looks to its caller as if it had died: the limit
+        holds here already.
+        """
+        announced = dict(scope["headers"]).get(b"content-length", b"")
+        if announced.isdigit() and int(announced) > self._max_body_bytes:
+            await drain(receive, self._max_body_bytes)
+            raise too_large(self._max_body_bytes)
+        first = await receive()
+        body: bytes = first.get("body", b"")
+        if not first.get("more_body", False):
+            return body
+
+        async def rest() -> AsyncIterator[bytes]:
+            yield body
+            taken, more = len(body), True
+            while more:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise httpx.ReadError("the caller is gone")
+                chunk: bytes = message.get("body", b"")
+                taken += len(chunk)
+                more = message.get("more_body", False)
+                if taken > self._max_body_bytes:
+                    await drain(receive, self._max_body_bytes)
+                    raise too_large(self._max_body_bytes)
+                yield chunk
+
+        return rest()
 
 
 def create() -> Front:
@@ -97,7 +132,7 @@ def create() -> Front:
         "ml": settings.ml_url,
         "reporting": settings.reporting_url,
     }
-    return Front(upstreams, create_dashboard(settings))
+    return Front(upstreams, create_dashboard(settings), settings.max_body_bytes)
 
 
 def _identifier(scope: Scope) -> bytes:
@@ -119,26 +154,6 @@ def _forwarded(scope: Scope) -> list[tuple[bytes, bytes]]:
     if scope.get("client"):
         found.append((b"x-forwarded-for", scope["client"][0].encode()))
     return found
-
-
-async def _body(scope: Scope, receive: Receive) -> bytes | AsyncIterator[bytes]:
-    """Return a body that came whole as bytes, a longer one as it comes in."""
-    first = await receive()
-    body: bytes = first.get("body", b"")
-    if not first.get("more_body", False):
-        return body
-
-    async def rest() -> AsyncIterator[bytes]:
-        yield body
-        more = True
-        while more:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise httpx.ReadError("the caller is gone")
-            yield message.get("body", b"")
-            more = message.get("more_body", False)
-
-    return rest()
 
 
 def _problem(name: str, error: httpx.HTTPError) -> Problem:

@@ -124,6 +124,7 @@ def _log_settings(name: str, settings: AppSettings) -> LogSettings:
         service=name,
         environment=settings.environment,
         level=settings.log_level,
+        stdout=settings.log_stdout,
         file=settings.log_file,
         file_max_bytes=settings.log_file_max_bytes,
         file_backups=settings.log_file_backups,

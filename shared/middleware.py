@@ -15,6 +15,8 @@ HEADER = "X-Correlation-ID"
 _HEADER = HEADER.lower().encode()
 _ACCEPTED = re.compile(r"[A-Za-z0-9._:\-]{1,64}")
 _LOG = get_trading_logger("keelson.http", Category.SYSTEM)
+# How many times the limit is taken of a refused body before its connection is cut.
+_DRAINED = 4
 # Asked every few seconds by probes and scrapers.
 _QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
 
@@ -104,8 +106,23 @@ class BodyLimit:
         await self._app(scope, replay, send)
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
-        problem = PayloadTooLarge(f"A body has at most {self._limit} bytes", headers={"Connection": "close"})
-        await problem.response()(scope, receive, send)
+        await drain(receive, self._limit)
+        await too_large(self._limit).response()(scope, receive, send)
+
+
+def too_large(limit: int) -> PayloadTooLarge:
+    """Return the problem of a body beyond the limit."""
+    return PayloadTooLarge(f"A body has at most {limit} bytes", headers={"Connection": "close"})
+
+
+async def drain(receive: Receive, limit: int) -> None:
+    """Take what is still coming of a refused body, within reason: most callers read no answer while they send."""
+    left = _DRAINED * limit
+    while left > 0:
+        message = await receive()
+        left -= len(message.get("body", b"")) + 1
+        if message["type"] == "http.disconnect" or not message.get("more_body", False):
+            return
 
 
 def _incoming(scope: Scope) -> str | None:

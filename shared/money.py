@@ -1,6 +1,7 @@
 """Money, prices and quantities: exact decimals, strings on the wire."""
 
-from decimal import Decimal, InvalidOperation
+import re
+from decimal import Decimal
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
@@ -14,6 +15,7 @@ _INTEGER_DIGITS = MAX_DIGITS - DECIMAL_PLACES
 _LONGEST_TEXT = 64
 
 ZERO = Decimal(0)
+_PLAIN = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
 _QUANTUM = Decimal(1).scaleb(-DECIMAL_PLACES)
 
 
@@ -34,10 +36,10 @@ def parse_decimal(value: Any) -> Decimal:
         raise PydanticCustomError("decimal_too_long", "An amount has at most 64 characters")
     if isinstance(value, int) and abs(value) >= 10**_INTEGER_DIGITS:
         raise PydanticCustomError("decimal_out_of_range", "An amount has at most 18 digits before the point")
-    try:
-        amount = Decimal(value)
-    except InvalidOperation:
-        raise PydanticCustomError("decimal_syntax", "Not a decimal number") from None
+    if isinstance(value, str) and not _PLAIN.fullmatch(value):
+        # Decimal() also reads spaces, underscores, exponents and the digits of other scripts.
+        raise PydanticCustomError("decimal_syntax", 'Not a plain decimal number, such as "101.25"')
+    amount = Decimal(value)
     if not amount.is_finite():
         raise PydanticCustomError("decimal_not_finite", "NaN and infinity are not amounts")
     if amount == 0:

@@ -55,6 +55,7 @@ class AppSettings(BaseSettings):
         default=16 * 1024 * 1024, ge=1024, description="A longer request body is refused with 413."
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="Least level logged.")
+    log_stdout: bool = Field(default=True, description="Log to standard output.")
     log_file: Path | None = Field(default=None, description="Log to this file too, rotated and gzip-compressed.")
     log_file_max_bytes: int = Field(default=20_000_000, ge=10_000, description="Size at which the log file rotates.")
     log_file_backups: int = Field(default=10, ge=1, description="Rotated log files kept.")

@@ -111,6 +111,7 @@ def make_settings(request: pytest.FixtureRequest, tokens: Tokens, tmp_path: Path
         values = {
             "environment": "test",
             "log_level": "ERROR",
+            "log_stdout": False,
             "api_keys_file": tokens.file,
             "service_token": tokens.by_role[Role.SERVICE],
         }

@@ -9,12 +9,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import httpx
+from sqlalchemy.exc import OperationalError
 
 from cli.paths import ROOT
 from cli.supervisor.children import Child, ChildFailedError, listen, url_of
 from cli.supervisor.keys import Keys, ensure_keys
 from cli.supervisor.lock import Lock, Running
-from cli.supervisor.storage import Storage
+from cli.supervisor.storage import DATABASE, Storage
 from shared.embedded.privileges import end_with_parent
 from shared.migrations import SERVICES, upgrade
 
@@ -69,7 +70,10 @@ class Suite:
         storage = self._found = self._storage.start()
         self._check()
         for service in SERVICES:
-            upgrade(service, storage["TRADING_DATABASE_URL"])
+            try:
+                upgrade(service, storage[DATABASE])
+            except OperationalError as error:
+                raise StartError(f"the database cannot be used: {str(error.orig).strip()}") from None
             self._check()
         self.keys = ensure_keys(self._var)
         self._start_children(storage, self.keys)

@@ -9,6 +9,12 @@ DATABASE = "TRADING_DATABASE_URL"
 REDIS = "TRADING_REDIS_URL"
 
 
+def _with_driver(url: str) -> str:
+    """Return a URL as settings take it, naming the driver; another is theirs to refuse."""
+    scheme, separator, rest = url.partition("://")
+    return f"postgresql+psycopg://{rest}" if separator and scheme in {"postgresql", "postgres"} else url
+
+
 class Storage:
     """Servers of a run; those named by the environment are used and never stopped."""
 
@@ -22,7 +28,7 @@ class Storage:
     def start(self) -> dict[str, str]:
         """Start what does not run, and return the settings that lead to it. Raises EmbeddedServerError."""
         return {
-            DATABASE: self._postgres.start() if self._postgres else os.environ[DATABASE],
+            DATABASE: self._postgres.start() if self._postgres else _with_driver(os.environ[DATABASE]),
             REDIS: self._valkey.start() if self._valkey else os.environ[REDIS],
         }
 

@@ -173,7 +173,7 @@ class Engine:
             self._tip = Tip(row.seq, row.hash)
             batch.rows.append(row)
         batch.events += outcome
-        batch.answers.append((job, answer(self._state, job.ask, len(outcome))))
+        batch.answers.append((job, answer(self._state, job.ask, outcome)))
 
     async def _rebuild(self, lease: Lease) -> None:
         REBUILDS.inc()

@@ -153,9 +153,9 @@ async def apply_fill(engine: Engine, account_id: str, fill: Fill, caller: Princi
 
 
 async def set_instruments(engine: Engine, batch: InstrumentBatch, caller: Principal) -> int:
-    """Add or replace instruments; return how many are known now by this request."""
-    await _do(engine, SetInstruments(tuple(batch.instruments), caller.subject))
-    return len(batch.instruments)
+    """Add or replace instruments; return how many are new or changed."""
+    found: int = await _do(engine, SetInstruments(tuple(batch.instruments), caller.subject))
+    return found
 
 
 async def list_instruments(engine: Engine, cursor: str | None, limit: int) -> Page[Instrument]:
@@ -172,7 +172,7 @@ async def list_instruments(engine: Engine, cursor: str | None, limit: int) -> Pa
 
 
 async def set_marks(engine: Engine, batch: MarkBatch) -> int:
-    """Take marks; return how many were sent."""
+    """Take marks; return how many were news."""
     found: int = await _do(engine, SetMarks(batch.simulation_id, tuple(batch.marks)))
     return found
 

@@ -75,7 +75,9 @@ class EmbeddedPostgres:
         try:
             version = (cluster / "PG_VERSION").read_text(encoding="ascii").strip()
         except OSError as error:
-            raise EmbeddedServerError(f"{cluster} is no PostgreSQL data folder ({error.strerror}); move it away") from None
+            raise EmbeddedServerError(
+                f"{cluster} is no PostgreSQL data folder ({error.strerror}); move it away"
+            ) from None
         if version != _MAJOR:
             raise EmbeddedServerError(
                 f"{cluster} was made by PostgreSQL {version}, this is {_MAJOR}; move it away or load it from a dump"

@@ -56,7 +56,11 @@ UtcDatetime = Annotated[
 Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:\-]{0,63}$")]
 Symbol = Annotated[str, StringConstraints(pattern=r"^[A-Z0-9][A-Z0-9._:\-/]{0,31}$")]
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3,10}$")]
-Reason = Annotated[str, StringConstraints(min_length=3, max_length=500, strip_whitespace=True)]
+# What people read in logs and listings: no control characters.
+Reason = Annotated[
+    str,
+    StringConstraints(min_length=3, max_length=500, strip_whitespace=True, pattern=r"^[^\x00-\x1f\x7f]*$"),
+]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
 

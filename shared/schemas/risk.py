@@ -351,11 +351,14 @@ class KillSwitchCreate(Contract):
     """Stop a scope; `target` names the account, strategy or symbol and is absent for FIRM."""
 
     scope: KillScope
-    target: str | None = Field(default=None, max_length=64)
+    target: Identifier | Symbol | None = Field(default=None)
     reason: Reason
 
     @model_validator(mode="after")
     def _target_fits_scope(self) -> Self:
+        if self.scope is KillScope.SYMBOL and self.target and self.target != self.target.upper():
+            # It would stop nothing, and look as if it did.
+            raise ValueError("a symbol is written in capitals")
         if (self.scope is KillScope.FIRM) != (self.target is None):
             raise ValueError("target is required unless scope is FIRM, and must be absent for FIRM")
         return self

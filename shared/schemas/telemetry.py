@@ -12,11 +12,11 @@ class MLTelemetry(Contract):
 
     prediction_id: Identifier
     model_name: Identifier
-    model_version: str
+    model_version: Annotated[str, Field(pattern=r"^[\x20-\x7e]{1,32}$")]
     model_hash: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$", description="First 16 hex digits of the SHA-256.")]
     features: Annotated[dict[str, float], Field(max_length=100)]
     raw_confidence: Fraction
     calibrated_confidence: Fraction
     uncertainty: Annotated[float, Field(ge=0)]
-    regime: str
-    market_state_id: str | None = None
+    regime: Annotated[str, Field(pattern=r"^[\x20-\x7e]{1,32}$")]
+    market_state_id: Annotated[str, Field(pattern=r"^[\x20-\x7e]{1,128}$")] | None = None

@@ -15,7 +15,7 @@ router = APIRouter(tags=["market"])
 
 
 class Count(Contract):
-    """How many were taken."""
+    """How many of those sent changed anything."""
 
     count: int
 
