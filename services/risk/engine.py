@@ -184,7 +184,11 @@ class Engine:
             if broken is not None:
                 raise JournalBrokenError(f"row {broken.seq}: {broken.problem}")
             for row in rows:
-                evolve(state, event_of(row), row.seq)
+                try:
+                    event = event_of(row)
+                except ValueError as error:
+                    raise JournalBrokenError(f"row {row.seq} cannot be read: {error}") from error
+                evolve(state, event, row.seq)
             if len(rows) < _REBUILD_PAGE:
                 break
         if tip.seq != lease.last_seq:

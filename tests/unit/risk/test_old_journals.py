@@ -1,0 +1,55 @@
+"""A journal is kept for ever: what an earlier version wrote must stay readable, and give the same state."""
+
+import json
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from services.reporting.core.ledger import fold
+from services.risk.core.chain import Row, Tip, event_of, follow
+from services.risk.core.evolve import evolve
+from services.risk.core.state import FirmState
+from services.risk.core.views import account_status
+from shared.money import format_decimal
+from shared.schemas.journal import EventKind, JournalEntry
+
+pytestmark = pytest.mark.unit
+FILE = Path(__file__).with_name("journal_v1.jsonl")
+
+
+def rows() -> list[Row]:
+    found = [json.loads(line) for line in FILE.read_text(encoding="utf-8").splitlines()]
+    return [Row(**{**row, "ts": datetime.fromisoformat(row["ts"])}) for row in found]
+
+
+def test_its_chain_holds_and_every_kind_of_row_is_in_it() -> None:
+    tip, broken = follow(Tip(), rows())
+    assert broken is None
+    assert tip.hash == "17e64e9a57f333efff076fc94b0bcb81751cac367cbff8bccac0a6801da2cfa4"
+    assert {row.kind for row in rows()} == {kind.value for kind in EventKind}
+
+
+def test_it_folds_to_the_state_it_always_gave() -> None:
+    state = FirmState()
+    for row in rows():
+        evolve(state, event_of(row), row.seq)
+    account = account_status(state, state.accounts["main"])
+    figures = [format_decimal(each) for each in (account.equity, account.cash, account.realised_pnl, account.fees)]
+    # Cash: 100,000 - 1,000.000000001 + 0.25 + 1,212 - 2.5; equity adds -2 * 99.99 and 10.25 * 50.
+    assert figures == ["100522.269999999", "100209.749999999", "9.999999999", "2.25"]
+    assert (account.open_orders, account.risk_level, account.session_date.isoformat()) == (0, "GREEN", "2026-03-03")
+    assert [position.symbol for position in account.positions if position.quantity] == ["FUT", "STOCK"]
+    assert account.kill_switches == []
+
+
+def test_the_ledger_can_read_it() -> None:
+    entries = [JournalEntry.model_validate({**_fields(row), "body": json.loads(row.body)}) for row in rows()]
+    changes = fold(entries)
+    assert len(changes.trades) == 3
+    assert changes.trades[0].trade.telemetry is not None
+    assert changes.trades[0].trade.telemetry.features["tiny"] == 5e-324
+
+
+def _fields(row: Row) -> dict[str, object]:
+    return {name: getattr(row, name) for name in ("seq", "ts", "epoch", "account_id", "kind", "prev_hash", "hash")}
