@@ -30,7 +30,12 @@ _PAGE_HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-cache",
 }
-_FILES = {"/": "index.html", "/dashboard.js": "dashboard.js", "/dashboard.css": "dashboard.css"}
+_FILES = {
+    "/": "index.html",
+    "/dashboard.js": "dashboard.js",
+    "/dashboard.css": "dashboard.css",
+    "/dashboard.svg": "dashboard.svg",
+}
 _SECONDS = 3.0
 
 router = APIRouter(tags=["dashboard"])

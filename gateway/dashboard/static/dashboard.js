@@ -45,6 +45,7 @@ function section(place, answer, show) {
 }
 
 const percent = (value) => `${(100 * value).toFixed(2)} %`;
+const money = (text) => Number(text).toLocaleString("en", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
 const moment = (text) => (text ? text.replace("T", " ").replace(/\.\d+Z$/, "Z") : "none");
 const byLevel = { GREEN: "good", YELLOW: "warn", ORANGE: "warn", RED: "bad", BLACK: "bad" };
 const N = "number";
@@ -61,14 +62,14 @@ function show(data) {
       [["account"], ["level"], ["why", "wide"], ["equity", N], ["realised", N], ["unrealised", N], ["fees", N], ["day's loss", N], ["drawdown", N], ["open orders", N]],
       accounts.map((account) => [
         `${account.account_id} (${account.base_currency})`, [account.risk_level, byLevel[account.risk_level]],
-        [account.risk_level_reason, "wide"], account.equity, account.realised_pnl, account.unrealised_pnl, account.fees,
+        [account.risk_level_reason, "wide"], money(account.equity), money(account.realised_pnl), money(account.unrealised_pnl), money(account.fees),
         percent(account.daily_loss), percent(account.drawdown), account.open_orders,
       ]));
     const held = accounts.flatMap((account) => account.positions
       .filter((position) => position.quantity !== "0").map((position) => [account.account_id, position]));
     if (held.length === 0) note("positions", "nothing is held", "quiet");
     else table("positions", "at their marks", [["account"], ["symbol"], ["quantity", N], ["average", N], ["mark", N], ["notional", N], ["unrealised", N]],
-      held.map(([name, each]) => [name, each.symbol, each.quantity, each.average_price, each.mark_price, each.notional, each.unrealised_pnl]));
+      held.map(([name, each]) => [name, each.symbol, each.quantity, each.average_price, each.mark_price, money(each.notional), money(each.unrealised_pnl)]));
   });
   section("decisions", data.counts, (counts) => {
     const reasons = Object.entries(counts.denied_by_reason).map(([reason, number]) => `${reason} ${number}`).join(", ");
@@ -84,11 +85,11 @@ function show(data) {
   section("trades", data.trades, (trades) => table("trades", "the newest first",
     [["time"], ["account"], ["strategy"], ["symbol"], ["side"], ["quantity", N], ["price", N], ["realised", N], ["confidence", N]],
     trades.map((trade) => [moment(trade.ts_event), trade.account_id, trade.strategy_id, trade.symbol, trade.side, trade.quantity,
-      trade.price, trade.realised_pnl, trade.telemetry ? trade.telemetry.calibrated_confidence.toFixed(3) : "none"])));
+      trade.price, money(trade.realised_pnl), trade.telemetry ? trade.telemetry.calibrated_confidence.toFixed(3) : "none"])));
   section("rollups", data.rollups, (rollups) => table("rollups", "the newest first",
     [["day"], ["account"], ["strategy"], ["approved", N], ["denied", N], ["trades", N], ["realised", N], ["win rate", N]],
     rollups.map((day) => [day.session_date, day.account_id, day.strategy_id || "all", day.orders_approved, day.orders_denied, day.trades,
-      day.realised_pnl, day.win_rate.value === null ? day.win_rate.state.replace("_", " ") : percent(day.win_rate.value)])));
+      money(day.realised_pnl), day.win_rate.value === null ? day.win_rate.state.replace("_", " ") : percent(day.win_rate.value)])));
   const stops = data.kill_switches.data || [];
   const unknown = data.kill_switches.data === null ? `kill switches unknown: ${data.kill_switches.unavailable}` : "";
   element("stop").textContent = unknown || stops.map((each) => `STOPPED: ${each.scope} ${each.target || ""} (${each.reason})`).join("; ");

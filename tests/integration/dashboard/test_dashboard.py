@@ -141,7 +141,12 @@ async def test_the_document_needs_a_token_and_the_page_does_not(tokens: Tokens) 
         client.headers.pop("authorization")
         assert (await client.get("/api/v1/dashboard")).status_code == 401
         assert (await client.get("/healthz")).status_code == 200
-        for path, kind in (("/", "text/html"), ("/dashboard.js", "text/javascript"), ("/dashboard.css", "text/css")):
+        for path, kind in (
+            ("/", "text/html"),
+            ("/dashboard.js", "text/javascript"),
+            ("/dashboard.css", "text/css"),
+            ("/dashboard.svg", "image/svg+xml"),
+        ):
             page = await client.get(path)
             assert page.status_code == 200
             assert page.headers["content-type"].startswith(kind)
