@@ -89,7 +89,7 @@ def suite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSuite]:
             stderr=out,
         )
     try:
-        running = RunningSuite(var, _await_url(process, var, log))
+        running = RunningSuite(var, await_url(process, var, log))
         running.run("train")
         yield running
     finally:
@@ -101,12 +101,16 @@ def suite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSuite]:
             process.wait()
 
 
-def _await_url(process: subprocess.Popen[bytes], var: Path, log: Path) -> str:
+def await_url(process: subprocess.Popen[bytes], var: Path, log: Path) -> str:
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline:
         assert process.poll() is None, f"keelson up ended:\n{log.read_text()}"
         try:
-            return str(json.loads((var / "run.json").read_text())["url"])
+            running = json.loads((var / "run.json").read_text())
         except (OSError, ValueError):
-            time.sleep(0.05)
+            running = {}
+        # A killed run leaves its own behind until the next one has the lock.
+        if running.get("pid") == process.pid:
+            return str(running["url"])
+        time.sleep(0.05)
     raise AssertionError(f"keelson up was not ready after {_START_SECONDS} s:\n{log.read_text()}")
