@@ -3,6 +3,7 @@
 import json
 import os
 import secrets
+import shlex
 import signal
 from pathlib import Path
 from typing import Annotated, Any
@@ -55,23 +56,25 @@ def replay_command(
     with reporting_errors(), api_client(url, token_file, role=Role.SERVICE) as client:
         progress = Progress(Console(stderr=as_json))
         replay = Replay(plan, RestSuite(Api(client, notice=progress.notice), name), progress)
-        outcome = _run(replay, progress, plan, data)
+        again = resume_command(plan, data, only or [], url, token_file)
+        outcome = _run(replay, progress, again)
     _show(name, outcome, as_json=as_json)
     for line in outcome.differences:
         error_console.print(f"[red]differs[/red]: {escape(line)}", soft_wrap=True)
     raise typer.Exit(1 if outcome.differences else 0)
 
 
-def _run(replay: Replay, progress: Progress, plan: Plan, data: Path) -> Outcome:
+def _run(replay: Replay, progress: Progress, again: str) -> Outcome:
+    plan = replay.plan
     progress.notice(f"replaying {', '.join(dataset.name for dataset in plan.datasets)} as {plan.simulation_id}")
     try:
         with progress:
             return replay.run()
     except KeyboardInterrupt:
-        _stopped(replay, plan, data, "stopped")
+        _stopped(replay, "stopped", again)
         raise typer.Exit(_INTERRUPTED) from None
     except (CommandError, FormatError) as error:
-        _stopped(replay, plan, data, f"failed: {error}")
+        _stopped(replay, f"failed: {error}", again)
         raise typer.Exit(1) from None
 
 
@@ -80,7 +83,7 @@ def _arguments(data: Path, name: str, only: list[str], *, as_json: bool) -> list
     return ["--once", "--data", str(data.resolve()), "--simulation-id", name, *named, *(["--json"] if as_json else [])]
 
 
-def _stopped(replay: Replay, plan: Plan, data: Path, why: str) -> None:
+def _stopped(replay: Replay, why: str, again: str) -> None:
     sent = total(lane.tally for lane in replay.lanes)
     error_console.print(f"[red]{escape(why)}[/red]", soft_wrap=True)
     error_console.print(
@@ -88,8 +91,17 @@ def _stopped(replay: Replay, plan: Plan, data: Path, why: str) -> None:
         f"{sent.approved + sent.denied} orders, {sent.fills} fills",
         soft_wrap=True,
     )
-    folder = "" if data == SAMPLE else f" --data {data}"
-    error_console.print(f"resume with: keelson replay{folder} --simulation-id {plan.simulation_id}", soft_wrap=True)
+    error_console.print(f"resume with: {again}", markup=False, soft_wrap=True)
+
+
+def resume_command(plan: Plan, data: Path, only: list[str], url: str | None, token_file: Path | None) -> str:
+    """Return the command that goes on with this very run: the same records, at the same pace, to the same suite."""
+    words = ["keelson", "replay", *(["--once"] if plan.speed is None else ["--speed", str(plan.speed)])]
+    words += [] if data == SAMPLE else ["--data", str(data)]
+    words += [word for name in only for word in ("--only", name)]
+    words += ["--url", url] if url else []
+    words += ["--token-file", str(token_file)] if token_file else []
+    return shlex.join([*words, "--simulation-id", plan.simulation_id])
 
 
 def _datasets(data: Path, only: list[str]) -> list[Dataset]:

@@ -64,10 +64,13 @@ def _ask(api: Api) -> Dashboard:
 
 def frame(board: Dashboard) -> RenderableType:
     """Return one frame of the display."""
-    stopped = [
+    switches = board.kill_switches.data
+    stopped: list[RenderableType] = [
         Panel(Text(f"STOPPED: {each.scope} {each.target or ''} {each.reason}", style="bold red"))
-        for each in board.kill_switches.data or []
+        for each in switches or []
     ]
+    if switches is None:
+        stopped.append(_unavailable("kill switches", board.kill_switches))
     return Group(
         Text(f"Keelson at {board.generated_at:%Y-%m-%d %H:%M:%S} UTC", style="bold"),
         *stopped,

@@ -2,11 +2,10 @@
 
 import re
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack
 from uuid import uuid4
 
 import httpx
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.dashboard.app import create as create_dashboard
 from shared.logging.context import correlation_id
@@ -14,6 +13,7 @@ from shared.middleware import drain, too_large
 from shared.problems import DependencyUnavailable, PayloadTooLarge, Problem
 from shared.settings import AppSettings, load_settings
 
+_ANSWER_SECONDS = 35.0
 _CORRELATION = b"x-correlation-id"
 _ACCEPTED = re.compile(rb"[A-Za-z0-9._:\-]{1,64}")
 _ROUTE = re.compile(
@@ -24,6 +24,14 @@ _HOP_BY_HOP = frozenset(
     {b"connection", b"keep-alive", b"proxy-authenticate", b"proxy-authorization", b"te", b"trailer", b"upgrade"}
     | {b"transfer-encoding", b"proxy-connection"}
 )
+
+
+# Said by the front alone: what a caller says of itself is not believed.
+_FORWARDED = (b"x-forwarded-proto", b"x-forwarded-host", b"x-forwarded-for")
+
+
+class _CallerGone(Exception):
+    """The caller left before its request was whole: there is nothing to do and nobody to tell."""
 
 
 class GatewayTimeout(Problem):
@@ -40,8 +48,9 @@ class Front:
         self._page = page
         self._max_body_bytes = max_body_bytes
         self._client = httpx.AsyncClient(
-            timeout=httpx.Timeout(35, connect=2),
-            limits=httpx.Limits(max_connections=200, max_keepalive_connections=50),
+            timeout=httpx.Timeout(_ANSWER_SECONDS, connect=2),
+            # Services close a connection that was idle for five seconds; ours must not be the one they are closing.
+            limits=httpx.Limits(max_connections=200, max_keepalive_connections=50, keepalive_expiry=3),
             trust_env=False,
         )
         # Every client header is passed on as it came; none is added.
@@ -50,9 +59,7 @@ class Front:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one ASGI scope."""
         if scope["type"] == "lifespan":
-            async with AsyncExitStack() as stack:
-                await stack.enter_async_context(self._client)
-                await self._page(scope, receive, send)
+            await self._page(scope, receive, self._closing(send))
             return
         match = _ROUTE.match(scope["path"]) if scope["type"] == "http" else None
         name = (match["api"] or match["probe"]) if match else None
@@ -64,16 +71,30 @@ class Front:
             target += b"?" + scope["query_string"]
         await self._forward(str(name), target, scope, receive, send)
 
+    def _closing(self, send: Send) -> Send:
+        """Close the connections before the page says that all is shut down: the server waits no longer than that."""
+
+        async def told(message: Message) -> None:
+            if message["type"].startswith("lifespan.shutdown."):
+                await self._client.aclose()
+            await send(message)
+
+        return told
+
     async def _forward(self, name: str, target: bytes, scope: Scope, receive: Receive, send: Send) -> None:
         identifier = _identifier(scope)
-        url = httpx.URL(self._upstreams[name]).copy_with(raw_path=target)
         headers = [*_passed_on(scope["headers"]), (_CORRELATION, identifier), *_forwarded(scope)]
         try:
             content = await self._body(scope, receive)
-            request = httpx.Request(scope["method"], url, headers=headers, content=content)
+            # A URL would be put into a form of httpx's own; the target goes out as it came in.
+            extensions = {"target": target, "timeout": self._client.timeout.as_dict()}
+            url = self._upstreams[name]
+            request = httpx.Request(scope["method"], url, headers=headers, content=content, extensions=extensions)
             if isinstance(content, bytes) and not content and scope["method"] in {"GET", "HEAD"}:
                 request.headers.pop("content-length", None)
             response = await self._client.send(request, stream=True)
+        except _CallerGone:
+            return
         except (httpx.HTTPError, PayloadTooLarge) as error:
             correlation_id.set(identifier.decode())
             problem = error if isinstance(error, PayloadTooLarge) else _problem(name, error)
@@ -82,7 +103,10 @@ class Front:
             await answer(scope, receive, send)
             return
         try:
-            raw = _passed_on(response.headers.raw, keep=(_CORRELATION,))
+            raw = [*_passed_on(response.headers.raw), (_CORRELATION, identifier)]
+            if response.status_code == httpx.codes.NOT_MODIFIED:
+                # It tells the length of what is not sent.
+                raw = [(key, value) for key, value in raw if key.lower() != b"content-length"]
             await send({"type": "http.response.start", "status": response.status_code, "headers": raw})
             async for chunk in response.aiter_raw():
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
@@ -101,6 +125,8 @@ class Front:
             await drain(receive, self._max_body_bytes)
             raise too_large(self._max_body_bytes)
         first = await receive()
+        if first["type"] == "http.disconnect":
+            raise _CallerGone
         body: bytes = first.get("body", b"")
         if not first.get("more_body", False):
             return body
@@ -111,7 +137,7 @@ class Front:
             while more:
                 message = await receive()
                 if message["type"] == "http.disconnect":
-                    raise httpx.ReadError("the caller is gone")
+                    raise _CallerGone
                 chunk: bytes = message.get("body", b"")
                 taken += len(chunk)
                 more = message.get("more_body", False)
@@ -140,23 +166,22 @@ def _identifier(scope: Scope) -> bytes:
     return given if _ACCEPTED.fullmatch(given) else uuid4().hex.encode()
 
 
-def _passed_on(headers: list[tuple[bytes, bytes]], keep: tuple[bytes, ...] = ()) -> list[tuple[bytes, bytes]]:
+def _passed_on(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
     named = {
         token.strip().lower() for key, value in headers if key.lower() == b"connection" for token in value.split(b",")
     }
-    dropped = (_HOP_BY_HOP | named | {b"host", _CORRELATION}) - frozenset(keep)
+    dropped = _HOP_BY_HOP | named | {b"host", _CORRELATION, *_FORWARDED}
     return [(key, value) for key, value in headers if key.lower() not in dropped]
 
 
 def _forwarded(scope: Scope) -> list[tuple[bytes, bytes]]:
     headers = dict(scope["headers"])
-    found = [(b"x-forwarded-proto", scope["scheme"].encode()), (b"x-forwarded-host", headers.get(b"host", b""))]
-    if scope.get("client"):
-        found.append((b"x-forwarded-for", scope["client"][0].encode()))
-    return found
+    client = scope.get("client")
+    values = (scope["scheme"].encode(), headers.get(b"host", b""), client[0].encode() if client else b"")
+    return [(key, value) for key, value in zip(_FORWARDED, values, strict=True) if value]
 
 
 def _problem(name: str, error: httpx.HTTPError) -> Problem:
-    if isinstance(error, httpx.TimeoutException) and not isinstance(error, httpx.ConnectTimeout):
+    if isinstance(error, httpx.TimeoutException) and not isinstance(error, httpx.ConnectTimeout | httpx.PoolTimeout):
         return GatewayTimeout(f"{name} did not answer in time; what it did is unknown")
     return DependencyUnavailable(f"{name} does not answer", headers={"Retry-After": "1"})

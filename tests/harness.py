@@ -94,10 +94,11 @@ async def serving(app: ASGIApp, port: int = 0) -> AsyncIterator[str]:
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind(("127.0.0.1", port))
-    server = QuietServer(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=1))
+    server = QuietServer(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=1, proxy_headers=False))
     task = asyncio.create_task(server.serve(sockets=[listener]))
     try:
         while not server.started:
+            assert not task.done(), "the app does not start"
             await asyncio.sleep(0.01)
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     finally:

@@ -68,7 +68,7 @@ class Replay:
     """One run of a plan."""
 
     def __init__(self, plan: Plan, suite: RestSuite, watcher: Watcher) -> None:
-        self._plan = plan
+        self.plan = plan
         self._suite = suite
         self._watcher = watcher
         self.lanes: list[Lane] = []
@@ -77,7 +77,7 @@ class Replay:
         """Play everything and return the counts. Raises CommandError or FormatError."""
         started = time.monotonic()
         self._suite.require_champion()
-        self._suite.set_instruments(_instruments(self._plan.datasets))
+        self._suite.set_instruments(_instruments(self.plan.datasets))
         timelines = self._open()
         self._watcher.started(self.lanes)
         self._play(timelines)
@@ -89,31 +89,31 @@ class Replay:
     def _open(self) -> list[Iterator[Step]]:
         """Open one account for each currency on the day of its first record."""
         timelines: list[Iterator[Step]] = []
-        for currency, datasets in by_currency(self._plan.datasets).items():
+        for currency, datasets in by_currency(self.plan.datasets).items():
             tally = Tally()
-            steps = account_timeline(datasets, longest_pause(self._plan.speed), BadRows(tally, self._watcher))
+            steps = account_timeline(datasets, longest_pause(self.plan.speed), BadRows(tally, self._watcher))
             first = next(steps, None)
             if first is None:
                 continue
-            name = account_id(self._plan.simulation_id, currency)
+            name = account_id(self.plan.simulation_id, currency)
             cash = INITIAL_CASH.get(currency, _OTHER_CASH)
             self._suite.open_account(
                 AccountCreate(
                     account_id=name,
                     base_currency=currency,
                     initial_cash=cash,
-                    simulation_id=self._plan.simulation_id,
+                    simulation_id=self.plan.simulation_id,
                     session_date=first.session_date,
                     ts_event=first.known_at,
                 )
             )
             book = Book(cash=cash, instruments={dataset.symbol: dataset.instrument for dataset in datasets})
-            self.lanes.append(Lane(AccountReplay(name, self._plan.simulation_id, book, self._suite, tally), tally))
+            self.lanes.append(Lane(AccountReplay(name, self.plan.simulation_id, book, self._suite, tally), tally))
             timelines.append(chain([first], steps))
         return timelines
 
     def _play(self, timelines: Sequence[Iterator[Step]]) -> None:
-        pacer = Pacer(self._plan.speed)
+        pacer = Pacer(self.plan.speed)
         for index, step in interleave(timelines):
             while not pacer.due(step.elapsed):
                 if pacer.flush_due():

@@ -29,7 +29,7 @@ from shared.schemas.risk import (
 from strategies import MODEL_NAME
 
 _RISK, _MARKETDATA, _ML, _REPORTING = (f"/api/v1/{name}" for name in ("risk", "marketdata", "ml", "reporting"))
-_MARK_SECONDS = 20.0
+_MARK_SECONDS = 30.0
 _LEDGER_SECONDS = 30.0
 _FIRST_POLL, _LONGEST_POLL = 0.002, 0.1
 _NOT_FOUND, _CONFLICT = 404, 409

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from itertools import repeat
 
-from services.marketdata.formats.dataset import BadRow, Dataset, Record, known_at
+from services.marketdata.formats.dataset import BadRow, Dataset, DatasetKind, Record, known_at
 
 # Nights, weekends and years between two records of one account pass in at most this much of its time.
 LONGEST_PAUSE = timedelta(minutes=15)
@@ -46,10 +46,10 @@ def by_currency(datasets: Sequence[Dataset]) -> dict[str, list[Dataset]]:
 def account_timeline(
     datasets: Sequence[Dataset], pause: timedelta, on_bad_row: Callable[[BadRow], None] | None = None
 ) -> Iterator[Step]:
-    """Yield one account's records as they became known; those of one moment by dataset name."""
+    """Yield one account's records as they became known; of one moment bars before states, then by dataset name."""
     elapsed = timedelta(0)
     before: datetime | None = None
-    streams = [_known(dataset, on_bad_row) for dataset in sorted(datasets, key=lambda dataset: dataset.name)]
+    streams = [_known(dataset, on_bad_row) for dataset in sorted(datasets, key=_bars_first)]
     # The records themselves have no order: compare only what is named here. The merge is stable.
     for moment, dataset, record in heapq.merge(*streams, key=lambda entry: entry[0]):
         if before is not None:
@@ -62,6 +62,10 @@ def interleave(timelines: Sequence[Iterator[Step]]) -> Iterator[tuple[int, Step]
     """Yield the steps of all timelines by elapsed time, ties in the order given, with the timeline's index."""
     numbered = [zip(repeat(index), steps, strict=False) for index, steps in enumerate(timelines)]
     yield from heapq.merge(*numbered, key=lambda entry: entry[1].elapsed)
+
+
+def _bars_first(dataset: Dataset) -> tuple[bool, str]:
+    return dataset.kind is not DatasetKind.BARS, dataset.name
 
 
 def _known(dataset: Dataset, on_bad_row: Callable[[BadRow], None] | None) -> Iterator[tuple[datetime, Dataset, Record]]:

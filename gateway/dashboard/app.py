@@ -36,7 +36,6 @@ _FILES = {
     "/dashboard.css": "dashboard.css",
     "/dashboard.svg": "dashboard.svg",
 }
-_SECONDS = 3.0
 
 router = APIRouter(tags=["dashboard"])
 
@@ -62,7 +61,7 @@ def create(settings: AppSettings | None = None, clock: Clock | None = None) -> F
 
     @asynccontextmanager
     async def lifespan(app: FastAPI, _: Resources) -> AsyncIterator[None]:
-        async with httpx.AsyncClient(timeout=_SECONDS, trust_env=False) as client:
+        async with httpx.AsyncClient(timeout=10, trust_env=False) as client:
             app.state.sources = Sources(client, urls)
             yield
 

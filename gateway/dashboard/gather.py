@@ -18,6 +18,11 @@ from shared.schemas.risk import AccountStatus, KillSwitchView
 
 _ACCOUNTS = 20
 _NEWEST = 20
+# Of what must not be cut off: a stop in force, a source, the champion among many versions.
+_ALL = 1_000
+_SECONDS = 3.0
+# A service gives up on a dependency that hangs after 3 s, and then says which: that answer is waited for.
+_READY_SECONDS = 4.0
 M = TypeVar("M", bound=BaseModel)
 T = TypeVar("T")
 
@@ -38,9 +43,9 @@ async def gather(sources: Sources, headers: Mapping[str, str], now: datetime) ->
         asyncio.gather(
             asyncio.gather(*(_service(sources, name) for name in names)),
             ask("risk", "/accounts", Page[AccountStatus], limit=_ACCOUNTS),
-            ask("risk", "/kill-switches", Page[KillSwitchView], active=True, limit=_NEWEST),
-            ask("marketdata", "/feeds", Page[FeedStatus], limit=_NEWEST),
-            ask("ml", "/models", Page[ModelView], limit=_NEWEST),
+            ask("risk", "/kill-switches", Page[KillSwitchView], active=True, limit=_ALL),
+            ask("marketdata", "/feeds", Page[FeedStatus], limit=_ALL),
+            ask("ml", "/models", Page[ModelView], limit=_ALL),
         ),
         asyncio.gather(
             ask("reporting", "/state", LedgerState),
@@ -49,7 +54,12 @@ async def gather(sources: Sources, headers: Mapping[str, str], now: datetime) ->
         ),
     )
     newest = accounts.data.items[0].simulation_id if accounts.data and accounts.data.items else None
-    counted = await ask("reporting", "/counts", Counts, **({"simulation_id": newest} if newest else {}))
+    counted: Section[Counts]
+    if accounts.data is None:
+        # Counts of the live accounts would pass for those of the run that is on.
+        counted = Section(unavailable=f"whose to show is not known: {accounts.unavailable}")
+    else:
+        counted = await ask("reporting", "/counts", Counts, **({"simulation_id": newest} if newest else {}))
     return Dashboard(
         generated_at=now,
         services=list(services),
@@ -75,10 +85,13 @@ class _Asker:
         """Return a service's answer, or why there is none."""
         url = f"{self._sources.urls[service]}/api/v1/{service}{path}"
         try:
-            answer = await self._sources.client.get(url, params=params, headers=dict(self._headers))
+            async with asyncio.timeout(_SECONDS):
+                answer = await self._sources.client.get(url, params=params, headers=dict(self._headers))
             if answer.status_code != httpx.codes.OK:
-                return Section(unavailable=f"{service} answered {answer.status_code}")
+                return Section(unavailable=f"{service} answered {answer.status_code}{_detail(answer)}")
             return Section(data=kind.model_validate_json(answer.content))
+        except TimeoutError:
+            return Section(unavailable=f"{service} does not answer within {_SECONDS:g} s")
         except httpx.HTTPError as error:
             return Section(unavailable=f"{service} does not answer ({type(error).__name__})")
         except ValidationError:
@@ -87,19 +100,30 @@ class _Asker:
 
 async def _service(sources: Sources, name: str) -> ServiceView:
     try:
-        answer = await sources.client.get(f"{sources.urls[name]}/readyz")
+        async with asyncio.timeout(_READY_SECONDS):
+            answer = await sources.client.get(f"{sources.urls[name]}/readyz")
         document = answer.json()
         dependencies = [
             DependencyView(name=key, ok=value["ok"], detail=value.get("detail"))
             for key, value in document["dependencies"].items()
         ]
+        if answer.status_code == httpx.codes.OK:
+            return ServiceView(name=name, state="ready", dependencies=dependencies)
+        return ServiceView(name=name, state="not_ready", detail=document.get("detail"), dependencies=dependencies)
+    except TimeoutError:
+        return ServiceView(name=name, state="unreachable", detail=f"no answer within {_READY_SECONDS:g} s")
     except httpx.HTTPError as error:
         return ServiceView(name=name, state="unreachable", detail=type(error).__name__)
     except (ValueError, KeyError, TypeError, AttributeError):
         return ServiceView(name=name, state="unreachable", detail="it answers, and not as a service of the suite")
-    if answer.status_code == httpx.codes.OK:
-        return ServiceView(name=name, state="ready", dependencies=dependencies)
-    return ServiceView(name=name, state="not_ready", detail=document.get("detail"), dependencies=dependencies)
+
+
+def _detail(answer: httpx.Response) -> str:
+    """Return what a problem document says, nothing where the answer is none."""
+    try:
+        return f": {answer.json()['detail']}"
+    except (ValueError, KeyError, TypeError):
+        return ""
 
 
 def _items(section: Section[Page[T]]) -> Section[list[T]]:

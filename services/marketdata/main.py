@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
@@ -13,6 +13,7 @@ from shared.app import create_app
 from shared.clock import Clock
 from shared.resources import Resources
 from shared.settings import load_settings
+from shared.tasks import stop
 
 
 def create(settings: MarketdataSettings | None = None, clock: Clock | None = None) -> FastAPI:
@@ -28,9 +29,7 @@ def create(settings: MarketdataSettings | None = None, clock: Clock | None = Non
         try:
             yield
         finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+            await stop(task)
 
     return create_app(
         name="marketdata", settings=settings, clock=clock, routers=[ingest.router, reads.router], lifespan=lifespan

@@ -6,13 +6,12 @@ from datetime import datetime
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.reporting import store
-from services.reporting.core.ledger import fold
+from services.reporting.core.journal import JournalRow
+from services.reporting.core.ledger import Changes, fold
 from services.reporting.core.rollup import roll_up
-from services.reporting.metrics import CURSOR, ROLLUPS, ROWS, TRADES
 from services.reporting.store import Filter, Position
 from shared.pagination import decode_cursor, encode_cursor
 from shared.schemas.base import Page
-from shared.schemas.journal import JournalEntry
 from shared.schemas.reporting import Counts, DailyRollup, Trade
 
 
@@ -21,23 +20,24 @@ async def position(session: AsyncSession) -> Position:
     return await store.position(session)
 
 
-async def apply(session: AsyncSession, before: Position, entries: Sequence[JournalEntry], now: datetime) -> bool:
-    """Take rows into the ledger; return False where another process took them first."""
+async def apply(
+    session: AsyncSession, before: Position, entries: Sequence[JournalRow], now: datetime
+) -> Changes | None:
+    """Take rows into the ledger and return what they changed, None where another process took them first.
+
+    Raises MalformedRowError.
+    """
     changes = fold(entries)
     held = await store.position(session, lock=True)
     if held.seq != before.seq:
-        return False
+        return None
     await store.put(session, changes)
     for seq, day in changes.days:
         trades = await store.day_trades(session, day.account_id, day.session_date)
         counts = await store.day_counts(session, day.account_id, day.session_date)
         await store.put_rollups(session, roll_up(seq, day, trades, counts))
     await store.move(session, entries[-1].seq, entries[-1].hash, now)
-    CURSOR.set(entries[-1].seq)
-    ROWS.inc(len(entries))
-    TRADES.inc(len(changes.trades))
-    ROLLUPS.inc(len(changes.days))
-    return True
+    return changes
 
 
 async def list_trades(session: AsyncSession, wanted: Filter, cursor: str | None, limit: int) -> Page[Trade]:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
@@ -14,6 +14,7 @@ from shared.clock import Clock
 from shared.http import service_client
 from shared.resources import Resources
 from shared.settings import load_settings
+from shared.tasks import stop
 
 
 def create(settings: ReportingSettings | None = None, clock: Clock | None = None) -> FastAPI:
@@ -30,9 +31,7 @@ def create(settings: ReportingSettings | None = None, clock: Clock | None = None
             try:
                 yield
             finally:
-                task.cancel()
-                with suppress(asyncio.CancelledError):
-                    await task
+                await stop(task)
 
     async def ledger_check() -> str | None:
         return await app.state.worker.problem()  # type: ignore[no-any-return]

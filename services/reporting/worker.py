@@ -8,13 +8,14 @@ from pydantic import ValidationError
 
 from services.reporting import handlers
 from services.reporting.core.chain import chain_problem
-from services.reporting.metrics import ERRORS, LAG
+from services.reporting.core.journal import JournalRows
+from services.reporting.core.ledger import Changes, MalformedRowError
+from services.reporting.metrics import CURSOR, ERRORS, LAG, ROLLUPS, ROWS, SKIPPED, TRADES
 from services.reporting.settings import ReportingSettings
 from services.reporting.store import Position
 from shared.clock import Clock
 from shared.database import UNAVAILABLE, Database
 from shared.logging import Category, get_trading_logger
-from shared.schemas.journal import JournalPage
 
 _LOG = get_trading_logger("keelson.reporting.worker", Category.AUDIT)
 _LONGEST_PAUSE = 2.0
@@ -46,6 +47,7 @@ class Worker:
         self._clock = clock
         self._page = settings.reporting_page
         self._poll = settings.reporting_poll_seconds
+        self._said: str | None = None
         self.progress = Progress()
 
     async def problem(self) -> str | None:
@@ -59,15 +61,17 @@ class Worker:
             try:
                 applied = await self.step()
                 pause = self._poll if not applied else 0.0
-                self.progress.unreachable = self.progress.broken = None
-            except JournalBrokenError as error:
+                self._went_on()
+            except (JournalBrokenError, MalformedRowError) as error:
                 pause = self._failed("broken", error, pause)
                 self.progress.broken = str(error)
-            except (httpx.HTTPError, *UNAVAILABLE) as error:
+            except httpx.HTTPError as error:
                 pause = self._failed("unreachable", error, pause)
                 self.progress.unreachable = f"{type(error).__name__}: {error}"
+            except UNAVAILABLE as error:
+                # Readiness and every read say so themselves; nothing is wrong with risk or its journal.
+                pause = self._failed("database", error, pause)
             except Exception as error:  # the ledger must not stop for ever without a word
-                _LOG.exception("a page of the journal could not be applied")
                 pause = self._failed("error", error, pause)
                 self.progress.broken = f"{type(error).__name__}: {error}"
             await asyncio.sleep(pause)
@@ -85,22 +89,48 @@ class Worker:
         if problem is not None:
             raise JournalBrokenError(problem)
         if not page.items:
+            if page.last_seq > before.seq:
+                raise JournalBrokenError(f"rows {before.seq + 1} to {page.last_seq} are missing")
             return 0
         async with self._database.session() as session:
-            await handlers.apply(session, before, page.items, self._clock.now())
+            changes = await handlers.apply(session, before, page.items, self._clock.now())
+        if changes is not None:
+            self._count(page, changes)
         return len(page.items)
 
-    async def _fetch(self, before: Position) -> JournalPage:
+    async def _fetch(self, before: Position) -> JournalRows:
         answer = await self._risk.get(_PATH, params={"after": before.seq, "limit": self._page})
         answer.raise_for_status()
         try:
-            return JournalPage.model_validate_json(answer.content)
+            return JournalRows.model_validate_json(answer.content)
         except ValidationError as error:
-            raise JournalBrokenError(f"a page after row {before.seq} cannot be read: {error}") from error
+            reason = error.errors(include_input=False, include_url=False)[0]["msg"]
+            raise JournalBrokenError(f"the page after row {before.seq} cannot be read: {reason}") from error
+
+    def _count(self, page: JournalRows, changes: Changes) -> None:
+        """Measure a page that is durable."""
+        newest = page.items[-1].seq
+        CURSOR.set(newest)
+        LAG.set(max(page.last_seq - newest, 0))
+        ROWS.inc(len(page.items))
+        TRADES.inc(len(changes.trades))
+        ROLLUPS.inc(len(changes.days))
+        for kind, number in changes.unknown.items():
+            SKIPPED.labels(kind).inc(number)
+            _LOG.warning("rows of an unknown kind left out of the ledger", kind=kind, rows=number, up_to_seq=newest)
+
+    def _went_on(self) -> None:
+        self.progress.unreachable = self.progress.broken = None
+        if self._said is not None:
+            _LOG.info("the ledger goes on")
+            self._said = None
 
     def _failed(self, reason: str, error: Exception, pause: float) -> float:
         ERRORS.labels(reason).inc()
-        known = self.progress.broken if reason == "broken" else self.progress.unreachable
-        if known is None:
-            _LOG.error("the ledger stands still", reason=reason, error=str(error))
+        # Once for each thing that is wrong, not at every attempt.
+        saying = f"{reason}: {error}" if reason == "broken" else f"{reason}: {type(error).__name__}"
+        if saying != self._said:
+            self._said = saying
+            say = _LOG.exception if reason == "error" else _LOG.error
+            say("the ledger stands still", reason=reason, error=str(error))
         return min(max(pause, self._poll) * 2, _LONGEST_PAUSE)

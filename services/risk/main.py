@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
@@ -15,6 +15,7 @@ from shared.clock import Clock, SystemClock
 from shared.database import Database
 from shared.resources import Resources
 from shared.settings import load_settings
+from shared.tasks import stop
 
 
 def create(settings: RiskSettings | None = None, clock: Clock | None = None) -> FastAPI:
@@ -32,9 +33,7 @@ def create(settings: RiskSettings | None = None, clock: Clock | None = None) -> 
             yield
         finally:
             for task in reversed(tasks):
-                task.cancel()
-                with suppress(asyncio.CancelledError):
-                    await task
+                await stop(task)
             await database.dispose()
 
     app = create_app(

@@ -36,13 +36,13 @@ class ServerProcess:
         """Tell whether the server runs."""
         return self._process is not None and self._process.poll() is None
 
-    def spawn(self, command: list[str]) -> None:
-        """Start the server."""
+    def spawn(self, command: list[str], read: Path = Path(os.devnull)) -> None:
+        """Start the server, a file as its standard input."""
         wrapped = self._wrapped(command, self._death_signal)
-        with self._log_file.open("ab") as log:
+        with self._log_file.open("ab") as log, read.open("rb") as given:
             # Ctrl-C goes to the whole terminal group; the servers end last, and when told to.
             self._process = subprocess.Popen(
-                wrapped, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self._folder, start_new_session=True
+                wrapped, stdin=given, stdout=log, stderr=log, cwd=self._folder, start_new_session=True
             )
 
     def run(self, command: list[str], seconds: float) -> None:

@@ -58,7 +58,8 @@ class EmbeddedValkey:
         for _ in range(5):
             self._port = self._port or free_port()
             before = server.log_size()
-            server.spawn([str(_binary()), str(self._configure(folder))])
+            # A file's name is a pattern to Valkey, and one that finds nothing leaves it open on every address.
+            server.spawn([str(_binary()), "-"], self._configure(folder))
             if self._wait(server):
                 return
             if "Address already in use" not in server.log_since(before):
@@ -72,7 +73,7 @@ class EmbeddedValkey:
         settings = {
             "bind": "127.0.0.1",
             "port": self._port,
-            "dir": f'"{folder}"',
+            "dir": _quoted(folder),
             "requirepass": password(self._data_dir / "password"),
             "appendonly": "yes",
             "appendfsync": "everysec",
@@ -101,6 +102,11 @@ class EmbeddedValkey:
 
     def _url(self) -> str:
         return f"redis://:{password(self._data_dir / 'password')}@127.0.0.1:{self._port}/0"
+
+
+def _quoted(path: Path) -> str:
+    text = str(path).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{text}"'
 
 
 def _binary() -> Path:

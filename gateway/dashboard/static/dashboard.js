@@ -6,6 +6,8 @@ const LATE_MS = 6000;
 const element = (id) => document.getElementById(id);
 let answeredAt = null;
 let timer = null;
+// Of the question last asked: an answer to an earlier one, or after signing out, is not shown.
+let turn = 0;
 
 // Text is only ever set as text: nothing that came into the data can become markup.
 function cell(row, text, kind = "", heading = false) {
@@ -48,6 +50,7 @@ const percent = (value) => `${(100 * value).toFixed(2)} %`;
 const money = (text) => Number(text).toLocaleString("en", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
 const moment = (text) => (text ? text.replace("T", " ").replace(/\.\d+Z$/, "Z") : "none");
 const byLevel = { GREEN: "good", YELLOW: "warn", ORANGE: "warn", RED: "bad", BLACK: "bad" };
+const byLedger = { current: "good", behind: "warn", risk_unreachable: "bad", journal_broken: "bad" };
 const N = "number";
 
 function show(data) {
@@ -71,6 +74,8 @@ function show(data) {
     else table("positions", "at their marks", [["account"], ["symbol"], ["quantity", N], ["average", N], ["mark", N], ["notional", N], ["unrealised", N]],
       held.map(([name, each]) => [name, each.symbol, each.quantity, each.average_price, each.mark_price, money(each.notional), money(each.unrealised_pnl)]));
   });
+  // Nothing old stays where the answer is missing.
+  if (data.accounts.data === null) note("positions", `unavailable: ${data.accounts.unavailable}`, "bad");
   section("decisions", data.counts, (counts) => {
     const reasons = Object.entries(counts.denied_by_reason).map(([reason, number]) => `${reason} ${number}`).join(", ");
     table("decisions", data.simulation_id ? `simulation ${data.simulation_id}` : "live accounts",
@@ -82,6 +87,10 @@ function show(data) {
     feeds.map((feed) => [feed.source, feed.symbols, feed.rows, feed.warning, [feed.critical, feed.critical ? "number bad" : N], moment(feed.last_ts_event)])));
   section("models", data.models, (models) => table("models", "in the registry", [["model"], ["version"], ["hash"], ["aliases"]],
     models.map((model) => [model.name, model.version, model.sha256.slice(0, 16), model.aliases.join(", ") || "none"])));
+  section("ledger", data.ledger, (ledger) => table("ledger", "how far trades, closed days and decisions are counted",
+    [["state"], ["why", "wide"], ["journal rows read", N], ["rows behind", N], ["last change"]],
+    [[[ledger.state.replace("_", " "), byLedger[ledger.state]], [ledger.problem || "none", "wide"], ledger.cursor,
+      ledger.lag === null ? "unknown" : ledger.lag, moment(ledger.updated_at)]]));
   section("trades", data.trades, (trades) => table("trades", "the newest first",
     [["time"], ["account"], ["strategy"], ["symbol"], ["side"], ["quantity", N], ["price", N], ["realised", N], ["confidence", N]],
     trades.map((trade) => [moment(trade.ts_event), trade.account_id, trade.strategy_id, trade.symbol, trade.side, trade.quantity,
@@ -105,9 +114,11 @@ function age() {
 }
 
 function signIn(problem) {
+  turn += 1;
   clearTimeout(timer);
   sessionStorage.removeItem(KEY);
   answeredAt = null;
+  element("as-of").textContent = "";
   element("sign-in").hidden = false;
   element("board").hidden = true;
   element("sign-out").hidden = true;
@@ -117,19 +128,25 @@ function signIn(problem) {
 }
 
 async function poll() {
+  const mine = ++turn;
+  clearTimeout(timer);
   const key = sessionStorage.getItem(KEY);
   if (!key) { signIn(""); return; }
   try {
     const answer = await fetch("/api/v1/dashboard", { headers: { Authorization: `Bearer ${key}` }, cache: "no-store" });
+    const data = answer.ok ? await answer.json() : null;
+    if (mine !== turn) return;
     if (answer.status === 401 || answer.status === 403) { signIn("This key is not accepted."); return; }
-    if (answer.ok) {
-      show(await answer.json());
+    if (data !== null) {
+      show(data);
       answeredAt = Date.now();
+      element("as-of").textContent = `as of ${moment(data.generated_at)}`;
       element("sign-in").hidden = true;
       element("board").hidden = false;
       element("sign-out").hidden = false;
     }
   } catch (error) {
+    if (mine !== turn) return;
     console.warn("the dashboard does not answer", error);
   }
   age();
@@ -141,7 +158,6 @@ element("sign-in").addEventListener("submit", (event) => {
   sessionStorage.setItem(KEY, element("key").value.trim());
   element("key").value = "";
   element("sign-in-problem").textContent = "";
-  clearTimeout(timer);
   poll();
 });
 element("sign-out").addEventListener("click", () => signIn(""));

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
+from services.reporting.core.journal import JournalRow
 from shared.journal import canonical, row_hash
-from shared.schemas.journal import JournalEntry
 
 
-def chain_problem(seq: int, digest: str, entries: Sequence[JournalEntry]) -> str | None:
+def chain_problem(seq: int, digest: str, entries: Sequence[JournalRow]) -> str | None:
     """Return what is wrong with rows that should follow row `seq` of hash `digest`, None where nothing is."""
     for entry in entries:
         if entry.seq != seq + 1:

@@ -6,20 +6,29 @@ from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 
+from pydantic import ValidationError
+
+from services.reporting.core.journal import JournalRow
 from shared.money import round_amount
 from shared.schemas.events import AccountOpened, DayRolled, FillApplied, OrderDecided
-from shared.schemas.journal import EventKind, JournalEntry
+from shared.schemas.journal import EventKind
 from shared.schemas.reporting import Trade
 from shared.schemas.risk import Verdict
 
+_Body = AccountOpened | OrderDecided | FillApplied | DayRolled
 # The kinds the ledger is made of; every other kind moves the cursor on and nothing else.
-_KINDS: dict[EventKind, type[AccountOpened | OrderDecided | FillApplied | DayRolled]] = {
+_KINDS: dict[str, type[_Body]] = {
     EventKind.ACCOUNT_OPENED: AccountOpened,
     EventKind.ORDER_APPROVED: OrderDecided,
     EventKind.ORDER_DENIED: OrderDecided,
     EventKind.FILL_APPLIED: FillApplied,
     EventKind.DAY_ROLLED: DayRolled,
 }
+_KNOWN = frozenset(EventKind)
+
+
+class MalformedRowError(ValueError):
+    """A row does not say what its kind says; leaving it out would make the ledger wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +59,19 @@ class Changes:
     denied: Counter[DayOf] = field(default_factory=Counter)
     denials: Counter[tuple[DayOf, str]] = field(default_factory=Counter)
     days: list[tuple[int, DayRolled]] = field(default_factory=list)
+    unknown: Counter[str] = field(default_factory=Counter)
 
 
-def fold(entries: Sequence[JournalEntry]) -> Changes:
-    """Return what rows change. Raises pydantic's ValidationError where a row does not say what its kind says."""
+def fold(entries: Sequence[JournalRow]) -> Changes:
+    """Return what rows change; kinds a newer risk writes are counted and left out. Raises MalformedRowError."""
     changes = Changes()
     for entry in entries:
         kind = _KINDS.get(entry.kind)
         if kind is None:
+            if entry.kind not in _KNOWN:
+                changes.unknown[entry.kind] += 1
             continue
-        match kind.model_validate(entry.body):
+        match _body(kind, entry):
             case AccountOpened() as body:
                 changes.accounts.append(body)
             case OrderDecided() as body:
@@ -69,6 +81,16 @@ def fold(entries: Sequence[JournalEntry]) -> Changes:
             case DayRolled() as body:
                 changes.days.append((entry.seq, body))
     return changes
+
+
+def _body(kind: type[_Body], entry: JournalRow) -> _Body:
+    try:
+        return kind.model_validate(entry.body)
+    except ValidationError as error:
+        wrong = error.errors(include_input=False, include_url=False)
+        first = f"{'.'.join(map(str, wrong[0]['loc'])) or 'body'}: {wrong[0]['msg']}"
+        more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
+        raise MalformedRowError(f"row {entry.seq} ({entry.kind}) cannot be read: {first}{more}") from error
 
 
 def _count(changes: Changes, body: OrderDecided) -> None:

@@ -1,3 +1,4 @@
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -6,7 +7,7 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from gateway.dashboard.app import create
@@ -18,6 +19,7 @@ from services.reporting.main import create as create_reporting
 from services.reporting.settings import ReportingSettings
 from services.risk.main import create as create_risk
 from services.risk.settings import RiskSettings
+from shared.problems import DependencyUnavailable
 from shared.roles import Role
 from shared.schemas.dashboard import Dashboard
 from shared.settings import AppSettings
@@ -119,6 +121,90 @@ async def test_a_service_that_answers_nonsense_does_not_spoil_the_rest(
     assert found.accounts.data is None
     assert reason in (found.accounts.unavailable or "")
     assert found.services[0].state == "unreachable"
+
+
+async def test_without_risk_counts_of_other_accounts_are_not_shown_as_the_runs(
+    suite: dict[str, str], tokens: Tokens
+) -> None:
+    async with board(tokens, **{**suite, "risk_url": NOWHERE}) as client:
+        found = await document(client)
+    assert found.trades.data == []
+    assert found.counts.data is None
+    assert "risk does not answer" in (found.counts.unavailable or "")
+
+
+async def test_a_service_that_never_ends_its_answer_holds_nobody_up(tokens: Tokens) -> None:
+    async def drip(_: Request) -> Response:
+        async def forever() -> AsyncIterator[bytes]:
+            while True:
+                yield b" "
+                await asyncio.sleep(0.2)
+
+        return StreamingResponse(forever())
+
+    app = Starlette(routes=[Route("/{path:path}", drip)])
+    async with serving(app) as url, board(tokens, marketdata_url=url) as client:
+        async with asyncio.timeout(9):
+            found = await document(client)
+    assert found.feeds.unavailable == "marketdata does not answer within 3 s"
+    assert (found.services[1].state, found.services[1].detail) == ("unreachable", "no answer within 4 s")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"dependencies": {"database": {"ok": False}}, "detail": 5},
+        {"dependencies": {"database": {"ok": "who knows"}}},
+        {"dependencies": ["database"]},
+        ["database"],
+        None,
+    ],
+)
+async def test_readiness_that_cannot_be_read_is_said_and_spoils_nothing(tokens: Tokens, body: Any) -> None:
+    async def answer(_: Request) -> Response:
+        return JSONResponse(body, 503)
+
+    app = Starlette(routes=[Route("/{path:path}", answer)])
+    async with serving(app) as url, board(tokens, ml_url=url) as client:
+        found = await document(client)
+    assert found.services[2].state == "unreachable"
+    assert "not as a service of the suite" in (found.services[2].detail or "")
+
+
+async def test_the_reason_of_a_refusal_is_passed_on(tokens: Tokens) -> None:
+    async def answer(_: Request) -> Response:
+        return DependencyUnavailable("PostgreSQL does not answer").response()
+
+    app = Starlette(routes=[Route("/{path:path}", answer)])
+    async with serving(app) as url, board(tokens, reporting_url=url) as client:
+        found = await document(client)
+    assert found.trades.unavailable == "reporting answered 503: PostgreSQL does not answer"
+
+
+async def test_the_champion_is_listed_however_many_versions_came_after(tokens: Tokens) -> None:
+    signature = {"features": [{"name": "a", "minimum": 0, "maximum": 1}]}
+    models = [
+        {
+            "name": "edge",
+            "version": f"1.{number}.0",
+            "sha256": "0" * 64,
+            "signature": signature,
+            "training_data_hash": "0" * 64,
+            "metrics": {},
+            "trained_at": "2026-03-02T15:00:00Z",
+            "registered_at": "2026-03-02T15:00:00Z",
+            "aliases": ["champion"] if number == 1 else [],
+        }
+        for number in range(60, 0, -1)
+    ]
+
+    async def answer(request: Request) -> Response:
+        return JSONResponse({"items": models[: int(request.query_params["limit"])], "next_cursor": None})
+
+    app = Starlette(routes=[Route("/api/v1/ml/models", answer)])
+    async with serving(app) as url, board(tokens, ml_url=url) as client:
+        found = await document(client)
+    assert [model.version for model in found.models.data or [] if "champion" in model.aliases] == ["1.1.0"]
 
 
 async def test_services_are_asked_with_the_callers_own_token(tokens: Tokens) -> None:

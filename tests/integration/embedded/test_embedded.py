@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import psycopg
@@ -29,8 +29,8 @@ PROGRAMS = ("postgres", "valkey-server")
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Path]:
-    """A folder whose name has spaces; no server of it outlives the test."""
-    place = tmp_path / "a folder [with] spaces"
+    """A folder whose name has spaces, quotes and pattern signs; no server of it outlives the test."""
+    place = tmp_path / """a folder [with] * "odd" \\ 'signs'"""
     yield place
     for pid in pids(place):
         send(pid, signal.SIGKILL)
@@ -53,7 +53,9 @@ def pids(folder: Path) -> list[int]:
 
 def heads(found: list[int]) -> list[int]:
     """Return the servers among processes, without the workers they made."""
-    return [pid for pid in found if status(pid).get("PPid") not in {str(other) for other in found}]
+    told = {pid: status(pid) for pid in found}
+    alive = {pid: int(fields["PPid"]) for pid, fields in told.items() if fields.get("State", "Z")[0] != "Z"}
+    return [pid for pid, parent in alive.items() if parent not in found]
 
 
 def status(pid: int) -> dict[str, str]:
@@ -108,11 +110,12 @@ def test_every_row_committed_while_the_server_is_killed_survives(postgres: Calla
             connection.execute("INSERT INTO kept VALUES (%s)", (value,))
             committed.append(value)
         server.kill()
-        with pytest.raises(psycopg.OperationalError):
+        # A worker may outlive its server for a moment; what it acknowledges counts as well.
+        with suppress(psycopg.OperationalError):
             for value in range(200, 1_000_000):
                 connection.execute("INSERT INTO kept VALUES (%s)", (value,))
-                # A worker may outlive its server for a moment; what it acknowledges counts as well.
                 committed.append(value)
+    assert len(committed) < 1_000_000
     assert set(committed) <= set(read(server.start()))
     server.stop()
 
@@ -151,6 +154,7 @@ def test_a_second_start_ends_the_postgres_a_killed_run_left(
     # It was told to shut down, not killed: no worker got a signal that means something else to it.
     assert "PANIC" not in log
     assert "was not properly shut down" not in log
+    first.stop()
     second.stop()
 
 
@@ -163,12 +167,13 @@ def test_a_second_start_ends_the_valkey_a_killed_run_left(valkey: Callable[[], E
         assert gone(left)
         assert len(pids(folder)) == 1
         assert client.get("key") == b"value"
+    first.stop()
     second.stop()
 
 
-def test_a_server_of_another_folder_is_left_alone(tmp_path: Path, valkey: Callable[[], EmbeddedValkey]) -> None:
+def test_a_server_of_another_folder_is_left_alone(folder: Path, valkey: Callable[[], EmbeddedValkey]) -> None:
     # Its name begins with the other's, and so does its path.
-    other = EmbeddedValkey(tmp_path / "a folder [with] spaces too", log_file=tmp_path / "other.log")
+    other = EmbeddedValkey(folder / "valkey too", log_file=folder / "other.log")
     with Redis.from_url(other.start()) as client:
         server = valkey()
         server.start()
@@ -274,7 +279,7 @@ def test_nobody_gets_in_without_the_password(
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
         psycopg.connect(bare)
     port = int(cache.start().rsplit(":", 1)[1].split("/")[0])
-    with Redis(port=port) as client, pytest.raises(Exception, match="Authentication required"):
+    with Redis(port=port) as client, pytest.raises(Exception, match=r"(?i)auth"):
         client.ping()
     database.stop()
     cache.stop()
@@ -285,10 +290,9 @@ def test_nobody_gets_in_without_the_password(
 def test_nothing_runs_as_root(kind: str, folder: Path, request: pytest.FixtureRequest) -> None:
     server: Server = request.getfixturevalue(kind)()
     server.start()
-    found = pids(folder)
+    found = [told for pid in pids(folder) if (told := status(pid))]
     assert found
-    for pid in found:
-        told = status(pid)
+    for told in found:
         assert set(told["Uid"].split()).isdisjoint({"0"})
         assert set(told["Gid"].split()).isdisjoint({"0"})
         assert told["Groups"].strip() == ""
@@ -318,7 +322,7 @@ def test_a_broken_append_only_file_is_told_with_the_end_of_the_log(
     server.stop()
     (manifest,) = (folder / "valkey" / "appendonlydir").glob("*.manifest")
     manifest.write_text("this is no manifest\n")
-    with pytest.raises(EmbeddedServerError, match="(?i)manifest"):
+    with pytest.raises(EmbeddedServerError, match=r"(?i)manifest"):
         server.start()
     assert pids(folder) == []
 
@@ -390,10 +394,13 @@ def test_the_servers_end_with_a_parent_that_is_killed(
         child.kill()
     assert gone(found)
     # They were told to end: what they held is there, without recovery.
-    assert read(postgres().start()) == [1]
+    database, cache = postgres(), valkey()
+    assert read(database.start()) == [1]
     assert "was not properly shut down" not in (folder / "logs" / "postgres.log").read_text()
-    with Redis.from_url(valkey().start()) as client:
+    with Redis.from_url(cache.start()) as client:
         assert client.get("key") == b"value"
+    database.stop()
+    cache.stop()
 
 
 @pytest.fixture

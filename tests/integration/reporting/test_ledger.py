@@ -183,6 +183,7 @@ async def test_risk_away_is_said_and_caught_up_after(pair: Pair) -> None:
         ("UPDATE risk.journal SET body = replace(body, '\"BUY\"', '\"SELL\"') WHERE seq = 5", "row 5 does not match"),
         ("DELETE FROM risk.journal WHERE seq = 5", "row 6 follows row 4"),
         ("UPDATE risk.journal SET prev_hash = repeat('0', 64) WHERE seq = 6", "row 6 does not continue"),
+        ("DELETE FROM risk.journal WHERE seq >= 6", "rows 6 to"),
     ],
 )
 async def test_a_journal_that_was_altered_stops_the_ledger_at_that_row(

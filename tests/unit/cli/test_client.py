@@ -140,7 +140,11 @@ def test_an_error_that_is_no_problem_document_is_reported_too(text: str) -> None
 
 
 def test_a_service_that_is_briefly_down_is_asked_again_with_one_notice() -> None:
-    answers = [problem(503), httpx.ConnectError("refused"), httpx.Response(200, json=STATE)]
+    answers: list[httpx.Response | Exception] = [
+        problem(503),
+        httpx.ConnectError("refused"),
+        httpx.Response(200, json=STATE),
+    ]
     told: list[str] = []
 
     def answer(_: httpx.Request) -> httpx.Response:

@@ -23,7 +23,8 @@ pytestmark = pytest.mark.unit
 
 def wave(turns: list[int], *, broken: frozenset[int] = frozenset(), gap: frozenset[int] = frozenset()) -> list[Bar]:
     """Return bars of a price that runs up and down by turns; crosses follow each turn."""
-    bars, price, minute, step = [], Decimal(1_000), 0, Decimal("0.5")
+    bars: list[Bar] = []
+    price, minute, step = Decimal(1_000), 0, Decimal("0.5")
     for length in turns:
         for _ in range(length):
             opened, price = price + Decimal("0.1"), price + step

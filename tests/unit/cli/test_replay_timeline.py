@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cli.replay.timeline import account_timeline, by_currency, interleave, longest_pause
+from shared.schemas.marketdata import Bar
 from tests.unit.cli.recording import START, bar, dataset, state
 
 pytestmark = pytest.mark.unit
@@ -15,7 +16,7 @@ MINUTE = timedelta(minutes=1)
 minutes = st.lists(st.integers(0, 5_000), min_size=1, max_size=40, unique=True).map(sorted)
 
 
-def bars(at: list[int], symbol: str = "AAA") -> list:
+def bars(at: list[int], symbol: str = "AAA") -> list[Bar]:
     return [bar(minute, "100", symbol=symbol) for minute in at]
 
 
@@ -28,6 +29,11 @@ def test_a_bar_is_played_when_it_is_complete_and_before_the_state_of_that_moment
         ("a-bars", 2 * MINUTE),
         ("b-states", 2 * MINUTE),
     ]
+
+
+def test_a_bar_is_played_before_the_state_of_that_moment_whatever_the_datasets_are_called() -> None:
+    sets = [dataset([state(1, "100")], name="a-states"), dataset(bars([0]), name="b-bars")]
+    assert [step.dataset.name for step in account_timeline(sets, 15 * MINUTE)] == ["b-bars", "a-states"]
 
 
 def test_a_night_takes_the_longest_pause_and_no_more() -> None:

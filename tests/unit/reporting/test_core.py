@@ -6,23 +6,23 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
 
 from services.reporting.core.chain import chain_problem
-from services.reporting.core.ledger import DayOf, fold
+from services.reporting.core.journal import JournalRow
+from services.reporting.core.ledger import DayOf, MalformedRowError, fold
 from services.reporting.core.rollup import DayCounts, DayTrade, mean_confidence, profit_factor, roll_up, win_rate
 from shared.journal import GENESIS_HASH, canonical, row_hash
 from shared.schemas.events import DayRolled
-from shared.schemas.journal import EventKind, JournalEntry
+from shared.schemas.journal import EventKind
 
 pytestmark = pytest.mark.unit
 NOW = datetime(2026, 3, 2, 16, 0, tzinfo=UTC)
 DAY = date(2026, 3, 2)
 
 
-def entry(kind: EventKind, body: dict[str, Any], seq: int = 1, prev_hash: str = GENESIS_HASH) -> JournalEntry:
+def entry(kind: str, body: dict[str, Any], seq: int = 1, prev_hash: str = GENESIS_HASH) -> JournalRow:
     digest = row_hash(seq, NOW, 1, "main", kind, canonical(body), prev_hash)
-    return JournalEntry(
+    return JournalRow(
         seq=seq, ts=NOW, epoch=1, account_id="main", kind=kind, body=body, prev_hash=prev_hash, hash=digest
     )
 
@@ -114,8 +114,14 @@ class TestFold:
         assert fold([entry(EventKind.MARKS_SET, {"anything": 1})]) == fold([])
 
     def test_a_row_that_does_not_say_what_its_kind_says_is_an_error(self) -> None:
-        with pytest.raises(ValidationError):
-            fold([entry(EventKind.FILL_APPLIED, filled("BUY", "0", "0"))])
+        with pytest.raises(MalformedRowError, match=r"row 7 \(FILL_APPLIED\) cannot be read: quantity: "):
+            fold([entry(EventKind.FILL_APPLIED, filled("BUY", "0", "0"), 7)])
+
+    def test_kinds_of_a_newer_risk_are_counted_and_change_nothing(self) -> None:
+        changes = fold([entry("BREAKER_OPENED", {"x": 1}), entry("BREAKER_OPENED", {}), entry("MARKS_SET", {})])
+        assert changes.unknown == {"BREAKER_OPENED": 2}
+        changes.unknown.clear()
+        assert changes == fold([])
 
 
 def trade(pnl: str, closing: bool = True, strategy: str = "trend", confidence: float | None = 0.6) -> DayTrade:
@@ -171,8 +177,8 @@ def test_a_day_is_rolled_up_whole_and_by_strategy() -> None:
 
 
 class TestChain:
-    def rows(self) -> list[JournalEntry]:
-        rows: list[JournalEntry] = []
+    def rows(self) -> list[JournalRow]:
+        rows: list[JournalRow] = []
         for seq in range(1, 4):
             rows.append(entry(EventKind.MARKS_SET, {"n": seq}, seq, rows[-1].hash if rows else GENESIS_HASH))
         return rows
