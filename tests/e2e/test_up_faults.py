@@ -23,7 +23,7 @@ SERVICES = ("risk", "marketdata", "ml", "reporting")
 def desk(tmp_path: Path) -> Iterator[Machine]:
     """A machine whose folder has a name that the terminal could take for markup."""
     made = Machine(tmp_path / "a [bold]folder[/red] of mine")
-    made.var.parent.mkdir()
+    made.var.parent.mkdir(parents=True)
     yield made
     made.end()
 
@@ -119,12 +119,11 @@ def test_killed_in_a_replay_it_starts_again_without_training_and_leaves_no_repla
     until(lambda: "records=" in desk.says(), 150)
     kill_all(desk.var)
     until(lambda: processes_of(desk.var) == {})
-    trained = desk.says().count("champion")
-    assert trained
+    assert "nothing to train" not in desk.says()
     desk.log.write_text("")
     process, url = desk.ready(*arguments)
     until(lambda: "records=" in desk.says(), 60)
-    assert "champion" not in desk.says()
+    assert "nothing to train" in desk.says()
     with desk.client(url) as client:
         assert client.get("/api/v1/risk/journal/verify").json()["ok"]
     assert any("cli.main replay" in line for line in processes_of(desk.var).values())
