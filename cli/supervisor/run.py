@@ -84,7 +84,7 @@ class Suite:
     def job(self, *arguments: str) -> subprocess.Popen[bytes]:
         """Start a `keelson` command on this suite, its output beside ours."""
         job = subprocess.Popen(
-            end_with_parent([sys.executable, "-m", "cli.main", *arguments], "INT"),
+            end_with_parent([sys.executable, "-m", "cli.main", *arguments], "TERM"),
             cwd=ROOT,
             env={**os.environ, "KEELSON_VAR": str(self._var)},
             stdin=subprocess.DEVNULL,
@@ -112,7 +112,7 @@ class Suite:
         """Stop everything this suite started, in the order in which it is safe."""
         for job in self._jobs:
             if job.poll() is None:
-                job.send_signal(signal.SIGINT)
+                job.terminate()
         for job in self._jobs:
             try:
                 job.wait(0 if self._asked > 1 else 10)

@@ -62,6 +62,7 @@ async def list_rollups(session: AsyncSession, wanted: Filter, cursor: str | None
 
 async def counts(session: AsyncSession, simulation_id: str | None) -> Counts:
     """Return the totals of a simulation, or of the live accounts."""
+    await store.see_one_moment(session)
     found = await store.sums(session, simulation_id)
     return Counts(
         simulation_id=simulation_id,

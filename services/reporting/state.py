@@ -11,6 +11,7 @@ from shared.schemas.reporting import LedgerState
 
 async def ledger_state(session: AsyncSession, progress: Progress) -> LedgerState:
     """Return how far the ledger has read the journal."""
+    await store.see_one_moment(session)
     read = await store.position(session)
     trades, rollups = await store.totals(session)
     newest = progress.journal_last_seq

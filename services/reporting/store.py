@@ -36,6 +36,11 @@ class Filter:
     simulation_id: str | None = None
 
 
+async def see_one_moment(session: AsyncSession) -> None:
+    """Let every later statement of a session that has sent none yet see the ledger as it is now."""
+    await session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+
+
 async def position(session: AsyncSession, *, lock: bool = False) -> Position:
     """Return how far the ledger has read; locked, nobody else moves it until the transaction ends."""
     query = select(Cursor.seq, Cursor.hash, Cursor.updated_at)

@@ -1,15 +1,30 @@
 """The trade ledger and the roll-ups built from risk's journal."""
 
 from datetime import date
+from decimal import Decimal
 from enum import StrEnum
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, PlainSerializer, WithJsonSchema
 
-from shared.money import Amount, NonNegativeAmount, PositiveAmount
+from shared.money import Amount, PositiveAmount, format_decimal
 from shared.schemas.base import Contract, Identifier, Symbol, UtcDatetime
 from shared.schemas.risk import Side
 from shared.schemas.telemetry import MLTelemetry
+
+# Many amounts that each fit their column add up to one that need not: a sum of the ledger has no largest value.
+Total = Annotated[
+    Decimal,
+    PlainSerializer(format_decimal, return_type=str),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": r"^-?\d+(\.\d{1,10})?$",
+            "description": "An exact sum as a string, of any size.",
+            "examples": ["101.25"],
+        }
+    ),
+]
 
 
 class MetricState(StrEnum):
@@ -66,9 +81,9 @@ class DailyRollup(Contract):
     orders_denied: int
     denials_by_reason: dict[str, int]
     trades: int
-    volume_notional: NonNegativeAmount
-    realised_pnl: Amount
-    fees: Amount
+    volume_notional: Total
+    realised_pnl: Total
+    fees: Total
     win_rate: Metric
     profit_factor: Metric
     mean_confidence: Metric
@@ -97,6 +112,6 @@ class Counts(Contract):
     denied: int
     denied_by_reason: dict[str, int]
     trades: int
-    realised_pnl: dict[str, Amount] = Field(description="By currency, before fees.")
-    fees: dict[str, Amount] = Field(description="By currency.")
+    realised_pnl: dict[str, Total] = Field(description="By currency, before fees.")
+    fees: dict[str, Total] = Field(description="By currency.")
     rollups: int

@@ -47,6 +47,8 @@ class RunningSuite:
             stderr=subprocess.PIPE,
             stdin=subprocess.DEVNULL,
             text=True,
+            # Started from a background job, these tests inherit that Ctrl-C is ignored.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
 
     def run(self, *arguments: str, code: int = 0, seconds: float = 300) -> subprocess.CompletedProcess[str]:

@@ -85,14 +85,17 @@ def test_the_pace_changes_no_count(suite: RunningSuite, trimmed: Path) -> None:
     assert json.loads(paced.stdout)["counts"] == suite.replay("--data", str(trimmed))["counts"]
 
 
-def test_ctrl_c_stops_cleanly_and_the_run_can_be_resumed(suite: RunningSuite, trimmed: Path) -> None:
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_stopped_it_ends_cleanly_and_the_run_can_be_resumed(
+    suite: RunningSuite, trimmed: Path, how: signal.Signals
+) -> None:
     name = f"stopped-{uuid4().hex[:6]}"
     running = suite.start("replay", "--speed", "300", "--data", str(trimmed), "--simulation-id", name)
     assert running.stdout is not None
     assert name in running.stdout.readline()
     while "records=" not in running.stdout.readline():
         assert running.poll() is None
-    running.send_signal(signal.SIGINT)
+    running.send_signal(how)
     _, told = running.communicate(timeout=60)
     assert running.returncode == 130
     assert "sent so far" in told

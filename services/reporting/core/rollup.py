@@ -1,12 +1,15 @@
 """Roll a closed trading day up."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
+from decimal import Decimal, localcontext
 
 from shared.money import ZERO
 from shared.schemas.events import DayRolled
 from shared.schemas.reporting import DailyRollup, Metric, MetricState
+
+# Digits a sum is kept to: those of an amount (28), and enough for more trades than a day can hold.
+_DIGITS = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,15 +72,22 @@ def _rollup(
         orders_denied=counts.denied,
         denials_by_reason=dict(sorted(counts.reasons.items())),
         trades=len(trades),
-        volume_notional=sum((trade.notional for trade in trades), ZERO),
-        realised_pnl=sum((trade.realised_pnl for trade in trades), ZERO),
-        fees=sum((trade.fee for trade in trades), ZERO),
+        volume_notional=_total(trade.notional for trade in trades),
+        realised_pnl=_total(trade.realised_pnl for trade in trades),
+        fees=_total(trade.fee for trade in trades),
         win_rate=win_rate(trades),
         profit_factor=profit_factor(trades),
         mean_confidence=mean_confidence(trades),
         closed_at=day.ts_event,
         journal_seq=seq,
     )
+
+
+def _total(amounts: Iterable[Decimal]) -> Decimal:
+    # The default context keeps 28 digits and rounds the rest of a large sum away without a word.
+    with localcontext() as exact:
+        exact.prec = _DIGITS
+        return sum(amounts, ZERO)
 
 
 def win_rate(trades: Sequence[DayTrade]) -> Metric:
@@ -96,10 +106,10 @@ def profit_factor(trades: Sequence[DayTrade]) -> Metric:
     closing = [trade.realised_pnl for trade in trades if trade.closing]
     if not closing:
         return Metric(value=None, state=MetricState.NO_TRADES, convention=convention)
-    lost = -sum((pnl for pnl in closing if pnl < 0), ZERO)
+    lost = _total(-pnl for pnl in closing if pnl < 0)
     if lost == 0:
         return Metric(value=None, state=MetricState.NO_LOSSES, convention=convention)
-    gained = sum((pnl for pnl in closing if pnl > 0), ZERO)
+    gained = _total(pnl for pnl in closing if pnl > 0)
     return Metric(value=float(gained / lost), state=MetricState.OK, convention=convention)
 
 

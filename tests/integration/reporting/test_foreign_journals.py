@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import httpx
+import psycopg
 import pytest
 from prometheus_client import REGISTRY
 from starlette.applications import Starlette
@@ -21,7 +22,7 @@ from shared.journal import GENESIS_HASH, canonical, row_hash
 from shared.roles import Role
 from shared.schemas.base import format_utc
 from tests.conftest import MakeSettings
-from tests.harness import Tokens, running, serving
+from tests.harness import Tokens, plain, running, serving
 from tests.integration.risk.client import until
 
 pytestmark = pytest.mark.integration
@@ -188,3 +189,36 @@ async def test_a_lost_database_is_not_put_down_to_risk(
         own_postgres.start()
         found = await state(client)
         assert (found["state"], found["problem"]) == ("current", None)
+
+
+async def test_a_day_worth_more_than_an_amount_can_hold_is_rolled_up_like_any_other(
+    make_settings: MakeSettings, tokens: Tokens, database_url: str
+) -> None:
+    with psycopg.connect(plain(database_url), autocommit=True) as connection:
+        connection.execute("INSERT INTO reporting.account (account_id, currency) VALUES ('main', 'USD')")
+    journal = Journal()
+    # Each is worth the most risk takes for one fill, 10^16.
+    largest = {"quantity": "0.1", "price": "99999999999999999", "realised_pnl": "-9999999999999999.9"}
+    for number in range(1, 111):
+        journal.add("FILL_APPLIED", fill(number, **largest))
+    journal.add(
+        "DAY_ROLLED",
+        {
+            "account_id": "main",
+            "simulation_id": None,
+            "session_date": "2026-03-02",
+            "next_session_date": "2026-03-03",
+            "start_of_day_equity": "100",
+            "end_equity": "100",
+            "realised_pnl_total": "0",
+            "fees_total": "0",
+            "by": "ada",
+            "ts_event": "2026-03-02T16:00:00Z",
+        },
+    )
+    async with ledger(make_settings, tokens, journal) as client:
+        assert (await until_state(client, "current", 111))["rollups"] == 2
+        whole = (await client.get("/api/v1/reporting/rollups?account_id=main")).json()["items"][-1]
+        assert (whole["strategy_id"], whole["volume_notional"]) == (None, "1099999999999999989")
+        counts = (await client.get("/api/v1/reporting/counts")).json()
+        assert counts["realised_pnl"] == {"USD": "-1099999999999999989"}

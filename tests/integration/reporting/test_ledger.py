@@ -7,7 +7,7 @@ import httpx
 import psycopg
 import pytest
 
-from services.reporting import handlers
+from services.reporting import store
 from services.reporting.main import create
 from services.reporting.settings import ReportingSettings
 from services.risk.main import create as create_risk
@@ -126,7 +126,7 @@ async def test_a_restart_goes_on_where_it_stopped(pair: Pair) -> None:
 async def test_a_crash_in_the_middle_of_a_page_takes_no_row_twice_and_loses_none(
     pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = handlers.store.put
+    whole = store.put
     crashes = iter([False, True, True, False, True])
 
     async def crashing(*arguments: Any) -> None:
@@ -134,7 +134,7 @@ async def test_a_crash_in_the_middle_of_a_page_takes_no_row_twice_and_loses_none
         if next(crashes, False):
             raise RuntimeError("the process dies here, after storing and before its cursor moved")
 
-    monkeypatch.setattr(handlers.store, "put", crashing)
+    monkeypatch.setattr(store, "put", crashing)
     async with pair.risk() as (risk, url):
         await trade_a_day(risk)
         async with pair.reporting(url, reporting_page=2) as reporting:

@@ -4,20 +4,27 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.reporting.core.chain import chain_problem
-from services.reporting.core.journal import JournalRow
+from services.reporting.core.journal import JournalRow, JournalRows
 from services.reporting.core.ledger import DayOf, MalformedRowError, fold
 from services.reporting.core.rollup import DayCounts, DayTrade, mean_confidence, profit_factor, roll_up, win_rate
 from shared.journal import GENESIS_HASH, canonical, row_hash
 from shared.schemas.events import DayRolled
-from shared.schemas.journal import EventKind
+from shared.schemas.journal import EventKind, JournalPage
+from shared.schemas.reporting import DailyRollup
 
 pytestmark = pytest.mark.unit
 NOW = datetime(2026, 3, 2, 16, 0, tzinfo=UTC)
 DAY = date(2026, 3, 2)
+_TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | _TEXT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_TEXT, inner, max_size=3),
+    max_leaves=8,
+)
 
 
 def entry(kind: str, body: dict[str, Any], seq: int = 1, prev_hash: str = GENESIS_HASH) -> JournalRow:
@@ -151,8 +158,8 @@ class TestMetrics:
             assert (metric.value is None) == (metric.state != "ok")
 
 
-def test_a_day_is_rolled_up_whole_and_by_strategy() -> None:
-    day = DayRolled.model_validate(
+def a_day() -> DayRolled:
+    return DayRolled.model_validate(
         {
             "account_id": "main",
             "simulation_id": None,
@@ -166,14 +173,29 @@ def test_a_day_is_rolled_up_whole_and_by_strategy() -> None:
             "ts_event": NOW,
         }
     )
+
+
+def test_a_day_is_rolled_up_whole_and_by_strategy() -> None:
     counts = {"trend": DayCounts(2, 1, {"LOT_SIZE": 1}), "pcr": DayCounts(0, 1, {"LOT_SIZE": 1, "MARK_STALE": 1})}
-    whole, pcr, trend = roll_up(9, day, [trade("5"), trade("-1")], counts)
+    whole, pcr, trend = roll_up(9, a_day(), [trade("5"), trade("-1")], counts)
     assert (whole.strategy_id, pcr.strategy_id, trend.strategy_id) == (None, "pcr", "trend")
     assert (whole.orders_approved, whole.orders_denied, whole.trades) == (2, 2, 2)
     assert whole.denials_by_reason == {"LOT_SIZE": 2, "MARK_STALE": 1}
-    assert (whole.realised_pnl, whole.fees, whole.volume_notional) == (4, 1, 200)
-    assert (whole.start_equity, whole.end_equity, trend.start_equity) == (100, 104, None)
+    assert (whole.realised_pnl, whole.fees, whole.volume_notional) == (Decimal(4), Decimal(1), Decimal(200))
+    assert (whole.start_equity, whole.end_equity, trend.start_equity) == (Decimal(100), Decimal(104), None)
     assert (pcr.trades, pcr.win_rate.state) == (0, "no_trades")
+
+
+@pytest.mark.parametrize("trades", [101, 5_000])
+def test_sums_of_any_size_are_exact(trades: int) -> None:
+    largest = Decimal("9999999999999999.9999999999")
+    day = [DayTrade("trend", largest, -largest, largest, True, None)] * trades
+    whole = roll_up(9, a_day(), day, {})[0]
+    exact = f"{10**16 * trades - 1}.{10**10 - trades:010d}"
+    assert (whole.volume_notional, whole.fees) == (Decimal(exact), Decimal(exact))
+    stored = whole.model_dump(mode="json")
+    assert (stored["volume_notional"], stored["realised_pnl"]) == (exact.rstrip("0"), f"-{exact.rstrip('0')}")
+    assert DailyRollup.model_validate(stored) == whole
 
 
 class TestChain:
@@ -194,3 +216,11 @@ class TestChain:
         assert chain_problem(1, "f" * 64, rows[1:]) == "row 2 does not continue the chain"
         altered = rows[1].model_copy(update={"body": {"n": 7}})
         assert chain_problem(1, rows[0].hash, [altered, rows[2]]) == "row 2 does not match its hash"
+
+    @settings(max_examples=200, deadline=None)
+    @given(st.dictionaries(_TEXT, _JSON, max_size=5))
+    def test_any_body_keeps_its_hash_on_the_way(self, body: dict[str, Any]) -> None:
+        row = entry(EventKind.MARKS_SET, body)
+        served = JournalPage.model_validate({"items": [row.model_dump()], "next_after": 1, "last_seq": 1})
+        received = JournalRows.model_validate_json(served.model_dump_json())
+        assert chain_problem(0, GENESIS_HASH, received.items) is None
