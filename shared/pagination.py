@@ -38,6 +38,9 @@ def decode_cursor(cursor: str, **kinds: type[str] | type[int]) -> dict[str, str 
         for name, kind in kinds.items():
             if type(values[name]) is not kind or (kind is int and abs(values[name]) >= 2**63):
                 raise ValueError
+            if kind is str:
+                # Half a surrogate pair is valid JSON, and no text PostgreSQL could compare with.
+                values[name].encode()
     except (ValueError, binascii.Error, RecursionError):
         raise BadCursor("Use next_cursor as an earlier page gave it") from None
     return values

@@ -37,6 +37,12 @@ def test_hostile_texts_are_a_bad_cursor(text: str) -> None:
         decode_cursor(encode_cursor({"n": 1}), n=str)
 
 
+def test_half_a_surrogate_pair_is_a_bad_cursor() -> None:
+    cursor = base64.urlsafe_b64encode(b'{"name":"\\ud800"}').decode()
+    with pytest.raises(BadCursor):
+        decode_cursor(cursor, name=str)
+
+
 def test_an_integer_beyond_a_column_is_a_bad_cursor() -> None:
     with pytest.raises(BadCursor):
         decode_cursor(encode_cursor({"seq": 2**63}), seq=int)
