@@ -10,7 +10,7 @@ from rich.console import Console
 from cli.client import Api, api_client, error_console, reporting_errors
 from shared.schemas.base import Identifier
 from shared.schemas.journal import JournalVerification
-from shared.schemas.risk import EmergencyStop, KillScope, KillSwitchCreate, KillSwitchRelease, KillSwitchView
+from shared.schemas.kill_switches import EmergencyStop, KillScope, KillSwitchCreate, KillSwitchRelease, KillSwitchView
 
 _RISK = "/api/v1/risk"
 _VERIFY_SECONDS = 600.0

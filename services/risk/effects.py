@@ -15,7 +15,8 @@ from shared.schemas.events import (
     OrderClosed,
     OrderDecided,
 )
-from shared.schemas.risk import KillScope, Verdict
+from shared.schemas.kill_switches import KillScope
+from shared.schemas.risk import Verdict
 
 _TRADING = get_trading_logger("keelson.risk.orders", Category.TRADING)
 _AUDIT = get_trading_logger("keelson.risk.audit", Category.AUDIT)

@@ -36,6 +36,7 @@ from shared.pagination import decode_cursor, encode_cursor
 from shared.problems import Conflict, NotFound, Problem, Unprocessable
 from shared.schemas.base import Page
 from shared.schemas.journal import EventKind, JournalEntry, JournalPage, JournalVerification
+from shared.schemas.kill_switches import KillReason, KillSwitchCreate, KillSwitchRelease, KillSwitchView
 from shared.schemas.risk import (
     AccountCreate,
     AccountStatus,
@@ -45,10 +46,6 @@ from shared.schemas.risk import (
     FillResult,
     Instrument,
     InstrumentBatch,
-    KillReason,
-    KillSwitchCreate,
-    KillSwitchRelease,
-    KillSwitchView,
     LimitsUpdate,
     LimitsView,
     Mark,

@@ -6,17 +6,8 @@ from typing import Literal
 from shared.money import Amount, NonNegativeAmount, PositiveAmount
 from shared.schemas.base import Contract, Currency, Identifier, Symbol, UtcDatetime
 from shared.schemas.journal import EventKind
-from shared.schemas.risk import (
-    DecisionContent,
-    Instrument,
-    KillReason,
-    KillScope,
-    Limits,
-    Mark,
-    Order,
-    OrderStatus,
-    Side,
-)
+from shared.schemas.kill_switches import KillReason, KillScope
+from shared.schemas.risk import DecisionContent, Instrument, Limits, Mark, Order, OrderStatus, Side
 from shared.schemas.telemetry import MLTelemetry
 
 

@@ -2,13 +2,12 @@
 
 from dataclasses import dataclass
 
+from shared.schemas.kill_switches import KillReason, KillSwitchCreate
 from shared.schemas.risk import (
     AccountCreate,
     DayRoll,
     Fill,
     Instrument,
-    KillReason,
-    KillSwitchCreate,
     LimitsUpdate,
     Mark,
     Order,

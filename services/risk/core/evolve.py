@@ -21,15 +21,8 @@ from shared.schemas.events import (
     OrderClosed,
     OrderDecided,
 )
-from shared.schemas.risk import (
-    Decision,
-    FillResult,
-    KillSwitchView,
-    LimitsView,
-    OrderStatus,
-    Side,
-    Verdict,
-)
+from shared.schemas.kill_switches import KillSwitchView
+from shared.schemas.risk import Decision, FillResult, LimitsView, OrderStatus, Side, Verdict
 
 
 def evolve(state: FirmState, event: Event, seq: int) -> None:

@@ -7,7 +7,7 @@ from services.risk.core.outcome import Event, Outcome, conflict, not_found
 from services.risk.core.state import Account, FirmState, OrderRecord
 from shared.schemas.events import CancelledOrder, KillSwitchActivated, KillSwitchReleased
 from shared.schemas.journal import EventKind
-from shared.schemas.risk import KillScope, KillSwitchCreate
+from shared.schemas.kill_switches import KillScope, KillSwitchCreate
 
 
 def activate(state: FirmState, command: ActivateKillSwitch, now: datetime) -> Outcome:

@@ -6,18 +6,8 @@ from decimal import Decimal
 
 from services.risk.core.positions import Holding, value_of
 from shared.money import ZERO
-from shared.schemas.risk import (
-    Decision,
-    FillResult,
-    Instrument,
-    KillSwitchView,
-    Limits,
-    LimitsView,
-    Mark,
-    Order,
-    OrderStatus,
-    Side,
-)
+from shared.schemas.kill_switches import KillSwitchView
+from shared.schemas.risk import Decision, FillResult, Instrument, Limits, LimitsView, Mark, Order, OrderStatus, Side
 
 OPEN = frozenset({OrderStatus.OPEN, OrderStatus.PARTIALLY_FILLED})
 

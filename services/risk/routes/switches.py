@@ -9,7 +9,7 @@ from services.risk.dependencies import AdminDep, EngineDep, OfficerDep, ReaderDe
 from shared.pagination import DEFAULT_LIMIT, BadCursor, PageLimit
 from shared.problems import Conflict, NotFound, declare
 from shared.schemas.base import Page
-from shared.schemas.risk import EmergencyStop, KillScope, KillSwitchCreate, KillSwitchRelease, KillSwitchView
+from shared.schemas.kill_switches import EmergencyStop, KillScope, KillSwitchCreate, KillSwitchRelease, KillSwitchView
 
 router = APIRouter(tags=["kill switches"])
 

@@ -17,6 +17,7 @@ from services.risk.core.decide import decide
 from services.risk.core.evolve import evolve
 from services.risk.core.outcome import Event, Refused
 from services.risk.core.state import Account, FirmState
+from shared.schemas.kill_switches import KillReason, KillScope, KillSwitchCreate
 from shared.schemas.risk import (
     AccountCreate,
     AssetClass,
@@ -24,9 +25,6 @@ from shared.schemas.risk import (
     Fill,
     FillResult,
     Instrument,
-    KillReason,
-    KillScope,
-    KillSwitchCreate,
     Limits,
     Mark,
     Order,
