@@ -31,6 +31,13 @@ def record(state: FirmState, event: Event) -> None:
         correlation_id.reset(token)
 
 
+def show_kill_switches(state: FirmState) -> None:
+    """Set the gauge of switches in force, after a rebuild too: a restart must not look like a release."""
+    for scope in KillScope:
+        active = sum(1 for each in state.kill_switches.values() if each.released_at is None and each.scope is scope)
+        KILL_SWITCHES.labels(scope).set(active)
+
+
 def _record(state: FirmState, event: Event) -> None:
     match event.body:
         case OrderDecided() as body:
@@ -91,9 +98,7 @@ def _order_decided(body: OrderDecided) -> None:
 
 def _kill_switch(state: FirmState, body: KillSwitchActivated | KillSwitchReleased) -> None:
     switch = state.kill_switches[body.kill_switch_id]
-    for scope in KillScope:
-        active = sum(1 for each in state.kill_switches.values() if each.released_at is None and each.scope is scope)
-        KILL_SWITCHES.labels(scope).set(active)
+    show_kill_switches(state)
     _AUDIT.log_kill_switch(
         kill_switch_id=body.kill_switch_id,
         scope=switch.scope,

@@ -13,7 +13,7 @@ from services.risk.core.decide import decide
 from services.risk.core.evolve import evolve
 from services.risk.core.outcome import Event, Refused
 from services.risk.core.state import FirmState
-from services.risk.effects import record
+from services.risk.effects import record, show_kill_switches
 from services.risk.metrics import COMMIT_COMMANDS, COMMIT_SECONDS, DECIDE_SECONDS, ENGINE_READY, JOURNAL_SEQ, REBUILDS
 from services.risk.settings import RiskSettings
 from services.risk.store import DeposedError, Lease, try_lease
@@ -99,6 +99,9 @@ class Engine:
                 self._stand_down("another process took the lead")
             except JournalBrokenError as error:
                 self._stand_down(f"the journal is broken: {error}", error)
+            except asyncio.CancelledError:
+                self._stand_down("the service is stopping")
+                raise
             except Exception as error:  # whatever it is, an engine that stops for ever is worse than one that rebuilds
                 _LOG.exception("the engine failed")
                 self._stand_down("the engine failed and is starting again", error)
@@ -157,14 +160,18 @@ class Engine:
             record(self._state, event)
 
     def _decide(self, job: _Job, batch: _Batch, epoch: int) -> None:
-        if callable(job.ask):
-            batch.answers.append((job, job.ask(self._state)))
-            return
         now = self._clock.now()
         started = time.perf_counter()
-        outcome = decide(self._state, job.ask, now)
-        DECIDE_SECONDS.observe(time.perf_counter() - started)
-        if isinstance(outcome, Refused):
+        try:
+            outcome = job.ask(self._state) if callable(job.ask) else decide(self._state, job.ask, now)
+        except Exception as error:  # neither changes the state: what fails here concerns whoever asked, nobody else
+            _LOG.exception("a question or a command failed", asked=type(job.ask).__name__)
+            if not job.done.done():
+                job.done.set_exception(error)
+            return
+        if not callable(job.ask):
+            DECIDE_SECONDS.observe(time.perf_counter() - started)
+        if callable(job.ask) or isinstance(outcome, Refused):
             batch.answers.append((job, outcome))
             return
         for event in outcome:
@@ -195,6 +202,7 @@ class Engine:
             raise JournalBrokenError(f"it ends at row {tip.seq}, and row {lease.last_seq} was written")
         self._state, self._tip = state, tip
         JOURNAL_SEQ.set(tip.seq)
+        show_kill_switches(state)
 
     def _stand_down(self, why: str, error: Exception | None = None) -> None:
         if self._not_ready != why:

@@ -41,6 +41,10 @@ async def consume_marks(redis: Redis, engine: Engine) -> None:
             away = True
             consumer.restart()
             await asyncio.sleep(_RETRY_SECONDS)
+        except Exception:  # whatever it is, a worker that ends for ever leaves every mark stale
+            _LOG.exception("marks could not be taken")
+            consumer.restart()
+            await asyncio.sleep(_RETRY_SECONDS)
 
 
 def _mark(message: MarkMessage) -> Mark:

@@ -14,6 +14,8 @@ from shared.schemas.risk import Instrument, Mark
 # A live mark further ahead than clocks differ would count as fresh for as long as it is ahead.
 _CLOCK_SKEW = timedelta(seconds=5)
 _MOST_CASH = Decimal(10) ** 15
+# What one position may be worth. A mark that makes it more is no price, and would stay in the high-water mark.
+_MOST_VALUE = Decimal(10) ** 16
 
 
 def open_account(state: FirmState, command: OpenAccount, now: datetime) -> Outcome:
@@ -79,7 +81,7 @@ def set_marks(state: FirmState, command: SetMarks, now: datetime) -> Outcome:
         held = newest.get(mark.symbol) or state.marks.get((command.simulation_id, mark.symbol))
         ahead = command.simulation_id is None and mark.ts_event > now + _CLOCK_SKEW
         known = held is not None and (mark.ts_event < held.ts_event or mark == held)
-        if mark.symbol not in state.instruments or ahead or known:
+        if mark.symbol not in state.instruments or ahead or known or _absurd(state, command.simulation_id, mark):
             continue
         newest[mark.symbol] = mark
         taken.append(mark)
@@ -117,6 +119,15 @@ def roll_day(state: FirmState, command: RollDay, now: datetime) -> Outcome:
         ts_event=moment,
     )
     return (Event(EventKind.DAY_ROLLED, account.account_id, body),)
+
+
+def _absurd(state: FirmState, simulation_id: str | None, mark: Mark) -> bool:
+    multiplier = state.instruments[mark.symbol].multiplier
+    return any(
+        holding.worst_quantity() * mark.price * multiplier > _MOST_VALUE
+        for account in state.by_simulation.get(simulation_id, ())
+        if (holding := account.holdings.get(mark.symbol)) is not None
+    )
 
 
 def _unit(instrument: Instrument) -> tuple[str, Decimal, bool]:

@@ -14,6 +14,7 @@ from shared.schemas.risk import OrderStatus
 
 # Beyond it, cash would not fit its column; no real execution comes near.
 _LARGEST_NOTIONAL = Decimal(10) ** 16
+_MOST_CASH = Decimal(10) ** 17
 
 
 def apply_fill(state: FirmState, command: ApplyFill, now: datetime) -> Outcome:
@@ -44,6 +45,8 @@ def apply_fill(state: FirmState, command: ApplyFill, now: datetime) -> Outcome:
         return invalid(f"a fill is worth at most {_LARGEST_NOTIONAL:f}")
     held = account.holdings.get(order.symbol) or Holding()
     change = fill(held, signed(order.side, report.quantity), report.price, report.fee, instrument)
+    if abs(account.cash + change.cash) > _MOST_CASH:
+        return invalid(f"the account's cash would be beyond {_MOST_CASH:f}")
     leaves = record.leaves - report.quantity
     if record.status in {OrderStatus.OPEN, OrderStatus.PARTIALLY_FILLED} or leaves == 0:
         status = OrderStatus.FILLED if leaves == 0 else OrderStatus.PARTIALLY_FILLED

@@ -1,10 +1,14 @@
 """Positions at average cost, and what they are worth."""
 
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Context, Decimal
 
-from shared.money import ZERO, round_amount
+from shared.money import DECIMAL_PLACES, MAX_DIGITS, ZERO, round_amount
 from shared.schemas.risk import Instrument
+
+# Holds the product of any three amounts: folding what happened must work whatever the mark is.
+_WIDE = Context(prec=3 * MAX_DIGITS)
+_QUANTUM = Decimal(1).scaleb(-DECIMAL_PLACES)
 
 
 @dataclass(slots=True)
@@ -61,7 +65,7 @@ def fill(holding: Holding, signed_quantity: Decimal, price: Decimal, fee: Decima
 def value_of(holding: Holding, price: Decimal, instrument: Instrument) -> Decimal:
     """Return what a position adds to equity: its worth, or its unrealised profit where it is margined."""
     basis = price - holding.average_price if instrument.margined else price
-    return round_amount(holding.quantity * basis * instrument.multiplier)
+    return (holding.quantity * basis * instrument.multiplier).quantize(_QUANTUM, context=_WIDE)
 
 
 def unrealised_pnl(holding: Holding, price: Decimal, instrument: Instrument) -> Decimal:
