@@ -27,7 +27,7 @@ class Wire:
         self._upstream = urlsplit(url)
         self._delivered = delivered
         self._broken = False
-        self._cut = asyncio.Event()
+        self._connections: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
     @asynccontextmanager
     async def url(self) -> AsyncIterator[str]:
@@ -36,8 +36,14 @@ class Wire:
         address = self._upstream.netloc.rpartition("@")[0]
         async with server:
             yield self._upstream._replace(netloc=f"{address}@127.0.0.1:{port}").geturl()
+        for writer in self._connections.values():
+            writer.close()
+        await asyncio.gather(*self._connections)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._connections[task] = writer
         there, back = await asyncio.open_connection(self._upstream.hostname, self._upstream.port)
         cut = asyncio.Event()
         pumps = [

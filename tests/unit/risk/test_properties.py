@@ -36,25 +36,21 @@ LIMITS = (
 )
 
 orders = st.tuples(st.just("order"), st.sampled_from(["BUY", "SELL"]), st.integers(1, 300), st.integers(0, 15))
-fills = st.tuples(st.just("fill"), st.integers(0, 9), st.integers(1, 100), st.just(0))
-steps = st.lists(
-    st.one_of(
-        orders,
-        orders,
-        fills,
-        fills,
-        st.tuples(st.just("mark"), st.sampled_from(["STOCK", "FUT", "COIN"]), st.integers(1, 300), st.just(0)),
-        st.tuples(
-            st.just("close"), st.integers(0, 9), st.sampled_from(["CANCELLED", "EXPIRED", "REJECTED"]), st.just(0)
-        ),
-        st.tuples(st.just("late"), st.integers(0, 9), st.integers(1, 100), st.just(0)),
-        st.tuples(st.just("roll"), st.integers(1, 3), st.just(0), st.just(0)),
-        st.tuples(st.just("limits"), st.integers(0, 2), st.just(0), st.just(0)),
-        st.tuples(st.just("kill"), st.integers(0, 3), st.just(0), st.just(0)),
-        st.tuples(st.just("release"), st.just(0), st.just(0), st.just(0)),
-    ),
-    max_size=40,
+fills = st.tuples(st.just("fill"), st.integers(0, 9), st.integers(1, 300), st.just(0))
+ends = st.sampled_from(["CANCELLED", "EXPIRED", "REJECTED"])
+others = st.one_of(
+    st.tuples(st.just("mark"), st.sampled_from(["STOCK", "FUT", "COIN"]), st.integers(60, 140), st.just(0)),
+    st.tuples(st.just("close"), st.integers(0, 9), ends, st.just(0)),
+    st.tuples(st.just("late"), st.integers(0, 9), st.integers(1, 100), st.just(0)),
+    st.tuples(st.just("roll"), st.integers(1, 3), st.just(0), st.just(0)),
+    st.tuples(st.just("limits"), st.integers(0, 2), st.just(0), st.just(0)),
+    # A switch stays until it is released: as many releases, or most of a run would be denied.
+    st.tuples(st.just("kill"), st.integers(0, 3), st.just(0), st.just(0)),
+    st.tuples(st.just("release"), st.just(0), st.just(0), st.just(0)),
 )
+# Orders and fills by turns, as a desk has them, and one thing that comes between.
+rounds = st.tuples(orders, orders, fills, others)
+steps = st.lists(rounds, min_size=5, max_size=15).map(lambda found: [move for each in found for move in each])
 
 
 class Player:
@@ -62,6 +58,8 @@ class Player:
 
     def __init__(self) -> None:
         self.desk = Desk(wide(max_position_fraction=3))
+        # Cheap enough that a few contracts fit.
+        self.desk.mark(FUT=100)
         self.approved: set[tuple[str, bool]] = set()
 
     def play(self, moves: list[tuple[Any, ...]]) -> Desk:
