@@ -26,7 +26,10 @@ from shared.api_keys import create_key
 from shared.embedded import EmbeddedPostgres, EmbeddedValkey
 from shared.migrations import upgrade
 from shared.roles import Role
-from shared.schemas.risk import AccountCreate, AssetClass, Instrument, Limits, Mark, Order, Side
+from shared.schemas.accounts import AccountCreate
+from shared.schemas.instruments import AssetClass, Instrument, Mark
+from shared.schemas.limits import Limits
+from shared.schemas.orders import Order, Side
 
 ORDERS = 2_000
 AT_ONCE = 64

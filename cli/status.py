@@ -13,8 +13,9 @@ from rich.text import Text
 
 from cli.client import Api, CommandError, api_client, reporting_errors
 from shared.money import format_decimal
+from shared.schemas.accounts import AccountStatus
 from shared.schemas.dashboard import Dashboard, Section
-from shared.schemas.risk import AccountStatus, RiskLevel
+from shared.schemas.decisions import RiskLevel
 
 _EVERY_SECONDS = 2.0
 _ROWS = 8

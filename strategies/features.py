@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from shared.schemas.risk import Side
+from shared.schemas.orders import Side
 
 MODEL_NAME = "signal_quality"
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from shared.schemas.marketdata import INTERVAL_LENGTH, Bar
-from shared.schemas.risk import Side
+from shared.schemas.orders import Side
 from strategies.features import PriceFeatures, signal_features
 from strategies.signal import NoSignal, Signal
 

@@ -12,7 +12,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from shared.schemas.marketdata import MarketState, OptionQuote, OptionRight
-from shared.schemas.risk import Side
+from shared.schemas.orders import Side
 from strategies.features import ChainView, Ewma, PriceFeatures, bounded, signal_features
 from strategies.signal import NoSignal, Signal
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from shared.schemas.risk import Side
+from shared.schemas.orders import Side
 
 
 @dataclass(frozen=True, slots=True)

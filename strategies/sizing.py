@@ -2,7 +2,8 @@
 
 from decimal import ROUND_DOWN, Decimal
 
-from shared.schemas.risk import Instrument, Side
+from shared.schemas.instruments import Instrument
+from shared.schemas.orders import Side
 
 FRACTION_PER_CONFIDENCE = 0.15
 # A target on the side already held is only moved to if it is this much larger or smaller.

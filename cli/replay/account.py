@@ -16,19 +16,12 @@ from cli.replay.execution import Book, fill_price, whole_fill
 from cli.replay.names import order_id, prediction_id
 from cli.replay.timeline import Step
 from services.marketdata.formats.dataset import Dataset
+from shared.schemas.accounts import DayRoll
 from shared.schemas.base import Severity
+from shared.schemas.decisions import Decision, Verdict
 from shared.schemas.marketdata import Bar, IngestResult
 from shared.schemas.ml import Prediction, PredictionRequest
-from shared.schemas.risk import (
-    DayRoll,
-    Decision,
-    Fill,
-    FillResult,
-    Order,
-    OrderClose,
-    TimeInForce,
-    Verdict,
-)
+from shared.schemas.orders import Fill, FillResult, Order, OrderClose, TimeInForce
 from strategies import MODEL_NAME
 from strategies.desk import StrategyDesk
 from strategies.signal import NoSignal, Signal

@@ -7,9 +7,11 @@ from decimal import Decimal
 from typing import Any
 
 from shared.money import ZERO, format_decimal
+from shared.schemas.accounts import AccountStatus
 from shared.schemas.base import Severity
+from shared.schemas.decisions import Decision, Verdict
+from shared.schemas.orders import Fill, FillResult
 from shared.schemas.reporting import Counts
-from shared.schemas.risk import AccountStatus, Decision, Fill, FillResult, Verdict
 
 
 @dataclass(slots=True)

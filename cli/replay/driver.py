@@ -15,7 +15,8 @@ from cli.replay.names import account_id
 from cli.replay.rest import RestSuite
 from cli.replay.timeline import Step, account_timeline, by_currency, interleave, longest_pause
 from services.marketdata.formats.dataset import BadRow, Dataset
-from shared.schemas.risk import AccountCreate, Instrument
+from shared.schemas.accounts import AccountCreate
+from shared.schemas.instruments import Instrument
 
 INITIAL_CASH = {"USD": Decimal(1_000_000), "INR": Decimal(10_000_000), "USDT": Decimal(1_000_000)}
 _OTHER_CASH = Decimal(1_000_000)

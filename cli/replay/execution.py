@@ -6,8 +6,9 @@ from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
 
 from shared.money import ZERO
+from shared.schemas.instruments import AssetClass, Instrument
 from shared.schemas.marketdata import Bar, MarketState
-from shared.schemas.risk import AssetClass, Fill, Instrument, Order, Side
+from shared.schemas.orders import Fill, Order, Side
 
 # Commission and exchange charges in basis points of notional: round figures of the size a small desk pays.
 # Slippage is not in them; orders are small against what trades in a bar.

@@ -7,25 +7,15 @@ from datetime import datetime
 from cli.client import Api, CommandError, Refused
 from cli.replay.timeline import Step
 from services.marketdata.formats.dataset import Dataset
+from shared.schemas.accounts import AccountCreate, AccountStatus, DayRoll
 from shared.schemas.base import Page, format_utc
+from shared.schemas.decisions import Decision
+from shared.schemas.instruments import Instrument, InstrumentBatch, Mark
 from shared.schemas.journal import JournalPage
 from shared.schemas.marketdata import Bar, BarBatch, IngestResult, MarketState, MarketStateBatch
 from shared.schemas.ml import ModelView, Prediction, PredictionRequest
+from shared.schemas.orders import Fill, FillResult, Order, OrderClose, OrderView
 from shared.schemas.reporting import Counts, LedgerState
-from shared.schemas.risk import (
-    AccountCreate,
-    AccountStatus,
-    DayRoll,
-    Decision,
-    Fill,
-    FillResult,
-    Instrument,
-    InstrumentBatch,
-    Mark,
-    Order,
-    OrderClose,
-    OrderView,
-)
 from strategies import MODEL_NAME
 
 _RISK, _MARKETDATA, _ML, _REPORTING = (f"/api/v1/{name}" for name in ("risk", "marketdata", "ml", "reporting"))

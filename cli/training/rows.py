@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from services.marketdata.formats.dataset import Dataset, Record, Report, known_at
 from shared.schemas.marketdata import Bar
-from shared.schemas.risk import Side
+from shared.schemas.orders import Side
 from strategies.desk import StrategyDesk
 from strategies.features import FEATURE_NAMES
 from strategies.signal import Signal

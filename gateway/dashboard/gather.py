@@ -9,13 +9,13 @@ from typing import Any, TypeVar
 import httpx
 from pydantic import BaseModel, ValidationError
 
+from shared.schemas.accounts import AccountStatus
 from shared.schemas.base import Page
 from shared.schemas.dashboard import Dashboard, DependencyView, Section, ServiceView
 from shared.schemas.kill_switches import KillSwitchView
 from shared.schemas.marketdata import FeedStatus
 from shared.schemas.ml import ModelView
 from shared.schemas.reporting import Counts, DailyRollup, LedgerState, Trade
-from shared.schemas.risk import AccountStatus
 
 _ACCOUNTS = 20
 _NEWEST = 20

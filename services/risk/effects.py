@@ -5,6 +5,7 @@ from services.risk.core.state import FirmState
 from services.risk.metrics import FILLS, KILL_SWITCHES, ORDERS, REJECTED
 from shared.logging import Category, get_trading_logger
 from shared.logging.context import correlation_id
+from shared.schemas.decisions import Verdict
 from shared.schemas.events import (
     AccountOpened,
     FillApplied,
@@ -16,7 +17,6 @@ from shared.schemas.events import (
     OrderDecided,
 )
 from shared.schemas.kill_switches import KillScope
-from shared.schemas.risk import Verdict
 
 _TRADING = get_trading_logger("keelson.risk.orders", Category.TRADING)
 _AUDIT = get_trading_logger("keelson.risk.audit", Category.AUDIT)

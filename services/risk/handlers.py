@@ -34,27 +34,14 @@ from shared.database import Database
 from shared.logging.context import correlation_id
 from shared.pagination import decode_cursor, encode_cursor
 from shared.problems import Conflict, NotFound, Problem, Unprocessable
+from shared.schemas.accounts import AccountCreate, AccountStatus, DayRoll
 from shared.schemas.base import Page
+from shared.schemas.decisions import Decision
+from shared.schemas.instruments import Instrument, InstrumentBatch, Mark, MarkBatch
 from shared.schemas.journal import EventKind, JournalEntry, JournalPage, JournalVerification
 from shared.schemas.kill_switches import KillReason, KillSwitchCreate, KillSwitchRelease, KillSwitchView
-from shared.schemas.risk import (
-    AccountCreate,
-    AccountStatus,
-    DayRoll,
-    Decision,
-    Fill,
-    FillResult,
-    Instrument,
-    InstrumentBatch,
-    LimitsUpdate,
-    LimitsView,
-    Mark,
-    MarkBatch,
-    Order,
-    OrderClose,
-    OrderStatus,
-    OrderView,
-)
+from shared.schemas.limits import LimitsUpdate, LimitsView
+from shared.schemas.orders import Fill, FillResult, Order, OrderClose, OrderStatus, OrderView
 
 _PROBLEMS: dict[RefusalKind, type[Problem]] = {
     RefusalKind.NOT_FOUND: NotFound,

@@ -11,8 +11,8 @@ from services.risk.engine import Engine
 from shared.events import MARKS_STREAM, Consumer
 from shared.logging import Category, get_trading_logger
 from shared.problems import DependencyUnavailable
+from shared.schemas.instruments import Mark
 from shared.schemas.marketdata import MarkMessage
-from shared.schemas.risk import Mark
 
 _LOG = get_trading_logger("keelson.risk.marks", Category.MARKET_DATA)
 _RETRY_SECONDS = 0.3

@@ -4,12 +4,12 @@ from typing import Generic, Literal, TypeVar
 
 from pydantic import Field
 
+from shared.schemas.accounts import AccountStatus
 from shared.schemas.base import Contract, UtcDatetime
 from shared.schemas.kill_switches import KillSwitchView
 from shared.schemas.marketdata import FeedStatus
 from shared.schemas.ml import ModelView
 from shared.schemas.reporting import Counts, DailyRollup, LedgerState, Trade
-from shared.schemas.risk import AccountStatus
 
 T = TypeVar("T")
 

@@ -5,9 +5,12 @@ from typing import Literal
 
 from shared.money import Amount, NonNegativeAmount, PositiveAmount
 from shared.schemas.base import Contract, Currency, Identifier, Symbol, UtcDatetime
+from shared.schemas.decisions import DecisionContent
+from shared.schemas.instruments import Instrument, Mark
 from shared.schemas.journal import EventKind
 from shared.schemas.kill_switches import KillReason, KillScope
-from shared.schemas.risk import DecisionContent, Instrument, Limits, Mark, Order, OrderStatus, Side
+from shared.schemas.limits import Limits
+from shared.schemas.orders import Order, OrderStatus, Side
 from shared.schemas.telemetry import MLTelemetry
 
 

@@ -9,7 +9,7 @@ from pydantic import Field, PlainSerializer, WithJsonSchema
 
 from shared.money import Amount, PositiveAmount, format_decimal
 from shared.schemas.base import Contract, Identifier, Symbol, UtcDatetime
-from shared.schemas.risk import Side
+from shared.schemas.orders import Side
 from shared.schemas.telemetry import MLTelemetry
 
 # Many amounts that each fit their column add up to one that need not: a sum of the ledger has no largest value.

@@ -7,8 +7,8 @@ from enum import StrEnum
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from shared.schemas.instruments import Instrument
 from shared.schemas.marketdata import INTERVAL_LENGTH, Bar, Interval, MarketState
-from shared.schemas.risk import Instrument
 
 Record = Bar | MarketState
 

@@ -11,8 +11,8 @@ from zoneinfo import ZoneInfo
 from services.marketdata.formats import binance_klines, lean_bars, lean_option, nse_chain
 from services.marketdata.formats.dataset import Dataset, DatasetKind, FormatError, Record, Report
 from services.marketdata.formats.lean import MARKETS
+from shared.schemas.instruments import AssetClass, Instrument
 from shared.schemas.marketdata import INTERVAL_LENGTH, Interval
-from shared.schemas.risk import AssetClass, Instrument
 
 _BINANCE = re.compile(rf"^binance_([A-Z0-9]{{5,20}})_({'|'.join(get_args(Interval))})(_[^.]*)?\.csv(\.gz)?$")
 _NSE = re.compile(r"^nse_([a-z0-9]{2,20})_option_chain[^.]*\.csv(\.gz)?$")

@@ -10,10 +10,10 @@ from pydantic import ValidationError
 
 from services.reporting.core.journal import JournalRow
 from shared.money import round_amount
+from shared.schemas.decisions import Verdict
 from shared.schemas.events import AccountOpened, DayRolled, FillApplied, OrderDecided
 from shared.schemas.journal import EventKind
 from shared.schemas.reporting import Trade
-from shared.schemas.risk import Verdict
 
 _Body = AccountOpened | OrderDecided | FillApplied | DayRolled
 # The kinds the ledger is made of; every other kind moves the cursor on and nothing else.

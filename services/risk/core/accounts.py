@@ -8,8 +8,8 @@ from services.risk.core.orders import time_of
 from services.risk.core.outcome import Event, Outcome, conflict, fingerprint, invalid, not_found
 from services.risk.core.state import FirmState
 from shared.schemas.events import AccountOpened, DayRolled, InstrumentSet, LimitsSet, MarksSet
+from shared.schemas.instruments import Instrument, Mark
 from shared.schemas.journal import EventKind
-from shared.schemas.risk import Instrument, Mark
 
 # A live mark further ahead than clocks differ would count as fresh for as long as it is ahead.
 _CLOCK_SKEW = timedelta(seconds=5)

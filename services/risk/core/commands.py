@@ -2,18 +2,11 @@
 
 from dataclasses import dataclass
 
+from shared.schemas.accounts import AccountCreate, DayRoll
+from shared.schemas.instruments import Instrument, Mark
 from shared.schemas.kill_switches import KillReason, KillSwitchCreate
-from shared.schemas.risk import (
-    AccountCreate,
-    DayRoll,
-    Fill,
-    Instrument,
-    LimitsUpdate,
-    Mark,
-    Order,
-    OrderClose,
-    OrderStatus,
-)
+from shared.schemas.limits import LimitsUpdate
+from shared.schemas.orders import Fill, Order, OrderClose, OrderStatus
 
 
 @dataclass(frozen=True, slots=True)

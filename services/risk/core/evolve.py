@@ -9,6 +9,7 @@ from services.risk.core.outcome import Event
 from services.risk.core.positions import fill
 from services.risk.core.state import OPEN, Account, FirmState, OrderRecord, default_limits, signed
 from shared.money import ZERO
+from shared.schemas.decisions import Decision, Verdict
 from shared.schemas.events import (
     AccountOpened,
     DayRolled,
@@ -22,7 +23,8 @@ from shared.schemas.events import (
     OrderDecided,
 )
 from shared.schemas.kill_switches import KillSwitchView
-from shared.schemas.risk import Decision, FillResult, LimitsView, OrderStatus, Side, Verdict
+from shared.schemas.limits import LimitsView
+from shared.schemas.orders import FillResult, OrderStatus, Side
 
 
 def evolve(state: FirmState, event: Event, seq: int) -> None:

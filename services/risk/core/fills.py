@@ -10,7 +10,7 @@ from services.risk.core.positions import Holding, fill
 from services.risk.core.state import FirmState, signed
 from shared.schemas.events import FillApplied
 from shared.schemas.journal import EventKind
-from shared.schemas.risk import OrderStatus
+from shared.schemas.orders import OrderStatus
 
 # Beyond it, cash would not fit its column; no real execution comes near.
 _LARGEST_NOTIONAL = Decimal(10) ** 16

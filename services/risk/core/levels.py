@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from services.risk.core.checks.context import BEYOND, share
 from services.risk.core.state import Account, FirmState
 from shared.money import ZERO
-from shared.schemas.risk import RiskLevel, Utilisation
+from shared.schemas.decisions import RiskLevel
+from shared.schemas.limits import Utilisation
 
 # Share of a limit in use from which the level holds.
 _BANDS = ((1.0, RiskLevel.RED), (0.8, RiskLevel.ORANGE), (0.6, RiskLevel.YELLOW))

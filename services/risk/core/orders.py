@@ -8,9 +8,9 @@ from services.risk.core.commands import CloseOrder, PlaceOrder
 from services.risk.core.levels import level_of
 from services.risk.core.outcome import Event, Outcome, conflict, fingerprint, invalid, not_found
 from services.risk.core.state import OPEN, Account, FirmState
+from shared.schemas.decisions import DecisionContent, DenialCode, RiskLevel, Verdict
 from shared.schemas.events import OrderClosed, OrderDecided
 from shared.schemas.journal import EventKind
-from shared.schemas.risk import DecisionContent, DenialCode, RiskLevel, Verdict
 
 
 def place_order(state: FirmState, command: PlaceOrder, now: datetime) -> Outcome:

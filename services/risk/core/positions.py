@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from decimal import Context, Decimal
 
 from shared.money import DECIMAL_PLACES, MAX_DIGITS, ZERO, round_amount
-from shared.schemas.risk import Instrument
+from shared.schemas.instruments import Instrument
 
 # Holds the product of any three amounts: folding what happened must work whatever the mark is.
 _WIDE = Context(prec=3 * MAX_DIGITS)

@@ -6,8 +6,11 @@ from decimal import Decimal
 
 from services.risk.core.positions import Holding, value_of
 from shared.money import ZERO
+from shared.schemas.decisions import Decision
+from shared.schemas.instruments import Instrument, Mark
 from shared.schemas.kill_switches import KillSwitchView
-from shared.schemas.risk import Decision, FillResult, Instrument, Limits, LimitsView, Mark, Order, OrderStatus, Side
+from shared.schemas.limits import Limits, LimitsView
+from shared.schemas.orders import FillResult, Order, OrderStatus, Side
 
 OPEN = frozenset({OrderStatus.OPEN, OrderStatus.PARTIALLY_FILLED})
 

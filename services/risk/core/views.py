@@ -5,7 +5,8 @@ from services.risk.core.levels import standing
 from services.risk.core.positions import unrealised_pnl
 from services.risk.core.state import Account, FirmState, OrderRecord
 from shared.money import ZERO, round_amount
-from shared.schemas.risk import AccountStatus, OrderView, PositionView
+from shared.schemas.accounts import AccountStatus, PositionView
+from shared.schemas.orders import OrderView
 
 
 def account_status(state: FirmState, account: Account) -> AccountStatus:

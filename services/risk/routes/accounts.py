@@ -8,21 +8,11 @@ from services.risk import handlers
 from services.risk.dependencies import AccountPath, EngineDep, OfficerDep, OperatorDep, OrderPath, ReaderDep, TraderDep
 from shared.pagination import DEFAULT_LIMIT, BadCursor, PageLimit
 from shared.problems import Conflict, NotFound, declare
+from shared.schemas.accounts import AccountCreate, AccountStatus, DayRoll
 from shared.schemas.base import Identifier, Page
-from shared.schemas.risk import (
-    AccountCreate,
-    AccountStatus,
-    DayRoll,
-    Decision,
-    Fill,
-    FillResult,
-    LimitsUpdate,
-    LimitsView,
-    Order,
-    OrderClose,
-    OrderStatus,
-    OrderView,
-)
+from shared.schemas.decisions import Decision
+from shared.schemas.limits import LimitsUpdate, LimitsView
+from shared.schemas.orders import Fill, FillResult, Order, OrderClose, OrderStatus, OrderView
 
 router = APIRouter(prefix="/accounts", tags=["accounts"])
 _CHANGED = declare(NotFound, Conflict)

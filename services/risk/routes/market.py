@@ -9,7 +9,7 @@ from services.risk.dependencies import EngineDep, FeederDep, OperatorDep, Reader
 from shared.pagination import DEFAULT_LIMIT, BadCursor, PageLimit
 from shared.problems import Conflict, declare
 from shared.schemas.base import Contract, Identifier, Page, Symbol
-from shared.schemas.risk import Instrument, InstrumentBatch, Mark, MarkBatch
+from shared.schemas.instruments import Instrument, InstrumentBatch, Mark, MarkBatch
 
 router = APIRouter(tags=["market"])
 

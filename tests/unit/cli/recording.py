@@ -12,25 +12,14 @@ from cli.replay.counts import Tally
 from cli.replay.execution import Book
 from cli.replay.timeline import Step, account_timeline
 from services.marketdata.formats.dataset import Dataset, DatasetKind, Record
+from shared.schemas.accounts import DayRoll
 from shared.schemas.base import Severity
+from shared.schemas.decisions import Decision, DenialCode, DenialReason, RiskLevel, Verdict
+from shared.schemas.instruments import AssetClass, Instrument
 from shared.schemas.marketdata import Bar, IngestResult, MarketState
 from shared.schemas.marketdata import Verdict as QualityVerdict
 from shared.schemas.ml import Prediction, PredictionRequest
-from shared.schemas.risk import (
-    AssetClass,
-    DayRoll,
-    Decision,
-    DenialCode,
-    DenialReason,
-    Fill,
-    FillResult,
-    Instrument,
-    Order,
-    OrderClose,
-    OrderStatus,
-    RiskLevel,
-    Verdict,
-)
+from shared.schemas.orders import Fill, FillResult, Order, OrderClose, OrderStatus
 from shared.schemas.telemetry import MLTelemetry
 
 START = datetime(2024, 12, 2, 9, 0, tzinfo=UTC)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from shared.schemas.risk import AccountStatus
+from shared.schemas.accounts import AccountStatus
 
 
 def account_status(account_id: str, **changes: Any) -> AccountStatus:

@@ -15,7 +15,7 @@ from cli.replay.timeline import Step
 from services.marketdata.formats.dataset import Dataset
 from shared.schemas.base import Severity
 from shared.schemas.marketdata import Bar, IngestResult, RejectedRow, Verdict
-from shared.schemas.risk import Side
+from shared.schemas.orders import Side
 from tests.unit.cli.recording import CASH, START, RecordingSuite, bar, dataset, instrument, replay, state
 
 pytestmark = pytest.mark.unit

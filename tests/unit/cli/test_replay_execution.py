@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cli.replay.execution import FEE_BPS, Book, fee, fill_price, whole_fill
-from shared.schemas.risk import AssetClass, Order, Side
+from shared.schemas.instruments import AssetClass
+from shared.schemas.orders import Order, Side
 from tests.unit.cli.recording import CASH, START, bar, instrument, state
 
 pytestmark = pytest.mark.unit

@@ -8,7 +8,7 @@ from pydantic import TypeAdapter
 
 from cli.replay.names import account_id, fresh_simulation_id, order_id, prediction_id, simulation_id_problem
 from shared.schemas.base import Identifier
-from shared.schemas.risk import Side
+from shared.schemas.orders import Side
 from strategies.signal import Signal
 
 pytestmark = pytest.mark.unit

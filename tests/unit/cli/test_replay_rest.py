@@ -12,8 +12,8 @@ from cli.client import Api, CommandError, Refused
 from cli.replay import rest
 from cli.replay.rest import RestSuite
 from cli.replay.timeline import account_timeline
+from shared.schemas.accounts import DayRoll
 from shared.schemas.base import format_utc
-from shared.schemas.risk import DayRoll
 from tests.unit.cli.recording import START, bar, dataset, state
 from tests.unit.cli.statuses import account_status
 

@@ -17,8 +17,8 @@ import pytest
 from cli.training.sample import SAMPLE
 from services.marketdata.formats.dataset import Dataset, DatasetKind, known_at
 from services.marketdata.formats.discover import discover, preferred
+from shared.schemas.instruments import AssetClass
 from shared.schemas.marketdata import Bar, MarketState, OptionRight
-from shared.schemas.risk import AssetClass
 
 pytestmark = pytest.mark.unit
 

@@ -17,19 +17,12 @@ from services.risk.core.decide import decide
 from services.risk.core.evolve import evolve
 from services.risk.core.outcome import Event, Refused
 from services.risk.core.state import Account, FirmState
+from shared.schemas.accounts import AccountCreate
+from shared.schemas.decisions import Decision
+from shared.schemas.instruments import AssetClass, Instrument, Mark
 from shared.schemas.kill_switches import KillReason, KillScope, KillSwitchCreate
-from shared.schemas.risk import (
-    AccountCreate,
-    AssetClass,
-    Decision,
-    Fill,
-    FillResult,
-    Instrument,
-    Limits,
-    Mark,
-    Order,
-    Side,
-)
+from shared.schemas.limits import Limits
+from shared.schemas.orders import Fill, FillResult, Order, Side
 
 START = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 STOCK = Instrument(symbol="STOCK", currency="USD", asset_class=AssetClass.EQUITY, tick_size=Decimal("0.01"))

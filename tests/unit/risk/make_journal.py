@@ -11,9 +11,12 @@ from pathlib import Path
 
 from services.risk.core.chain import Tip, link
 from services.risk.core.commands import CloseOrder, OpenAccount, ReleaseKillSwitch, RollDay, SetLimits, SetMarks
+from shared.schemas.accounts import AccountCreate, DayRoll
 from shared.schemas.base import format_utc
+from shared.schemas.instruments import Mark
 from shared.schemas.kill_switches import KillScope
-from shared.schemas.risk import AccountCreate, DayRoll, LimitsUpdate, Mark, OrderClose, OrderStatus
+from shared.schemas.limits import LimitsUpdate
+from shared.schemas.orders import OrderClose, OrderStatus
 from tests.unit.risk.desk import START, Desk, wide
 
 FILE = Path(__file__).with_name("journal_v1.jsonl")

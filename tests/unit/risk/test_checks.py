@@ -4,8 +4,9 @@ from decimal import Decimal
 import pytest
 
 from services.risk.core.commands import ReleaseKillSwitch, SetInstruments, SetMarks
+from shared.schemas.instruments import Mark
 from shared.schemas.kill_switches import KillScope
-from shared.schemas.risk import Limits, Mark
+from shared.schemas.limits import Limits
 from tests.unit.risk.desk import FUTURE, STOCK, Desk, codes, wide
 
 pytestmark = pytest.mark.unit

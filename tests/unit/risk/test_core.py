@@ -18,16 +18,10 @@ from services.risk.core.commands import (
     SetMarks,
 )
 from services.risk.core.outcome import Event, RefusalKind, Refused
-from shared.schemas.risk import (
-    AccountCreate,
-    DayRoll,
-    Fill,
-    LimitsUpdate,
-    Mark,
-    Order,
-    OrderClose,
-    OrderStatus,
-)
+from shared.schemas.accounts import AccountCreate, DayRoll
+from shared.schemas.instruments import Mark
+from shared.schemas.limits import LimitsUpdate
+from shared.schemas.orders import Fill, Order, OrderClose, OrderStatus
 from tests.unit.risk.desk import START, STOCK, Desk, codes, wide
 
 pytestmark = pytest.mark.unit

@@ -15,8 +15,10 @@ from services.risk.core.positions import Holding, unrealised_pnl
 from services.risk.core.state import FirmState
 from services.risk.core.views import account_status
 from shared.money import ZERO
+from shared.schemas.accounts import DayRoll
 from shared.schemas.kill_switches import KillScope
-from shared.schemas.risk import DayRoll, Limits, LimitsUpdate, OrderClose, OrderStatus
+from shared.schemas.limits import Limits, LimitsUpdate
+from shared.schemas.orders import OrderClose, OrderStatus
 from tests.unit.risk.desk import START, Desk, wide
 
 pytestmark = pytest.mark.unit

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.schemas.risk import Side
+from shared.schemas.orders import Side
 from strategies.features import (
     CALM,
     FEATURE_NAMES,

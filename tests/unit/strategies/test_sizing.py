@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.schemas.risk import AssetClass, Instrument, Side
+from shared.schemas.instruments import AssetClass, Instrument
+from shared.schemas.orders import Side
 from strategies.sizing import order_quantity, target_fraction
 
 pytestmark = pytest.mark.unit

@@ -10,7 +10,7 @@ import pytest
 from cli.training.sample import SAMPLE
 from services.marketdata.formats.discover import discover
 from shared.schemas.marketdata import Bar, MarketState, OptionQuote, OptionRight
-from shared.schemas.risk import Side
+from shared.schemas.orders import Side
 from strategies.desk import StrategyDesk
 from strategies.ma_crossover import MaCrossover, MaParameters
 from strategies.pcr_analysis import PcrAnalysis, PcrParameters, near_the_money

@@ -10,7 +10,7 @@ from cli.training.sample import SAMPLE
 from services.marketdata.formats.dataset import Dataset, known_at
 from services.marketdata.formats.discover import discover
 from shared.schemas.marketdata import Bar
-from shared.schemas.risk import Side
+from shared.schemas.orders import Side
 from strategies.desk import StrategyDesk
 from strategies.features import FEATURE_NAMES
 from strategies.signal import Signal

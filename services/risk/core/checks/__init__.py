@@ -9,7 +9,7 @@ from services.risk.core.checks.losses import daily_loss, drawdown, equity_positi
 from services.risk.core.checks.marks import mark_fresh, mark_known
 from services.risk.core.checks.orders import really_reduces
 from services.risk.core.checks.switches import kill_switch
-from shared.schemas.risk import DenialReason
+from shared.schemas.decisions import DenialReason
 
 Check = Callable[[OrderContext], Finding | None]
 

@@ -7,7 +7,10 @@ from decimal import Decimal
 from services.risk.core.positions import Holding
 from services.risk.core.state import Account, FirmState
 from shared.money import ZERO
-from shared.schemas.risk import DenialCode, DenialReason, Instrument, Limits, Mark, Order, Side
+from shared.schemas.decisions import DenialCode, DenialReason
+from shared.schemas.instruments import Instrument, Mark
+from shared.schemas.limits import Limits
+from shared.schemas.orders import Order, Side
 
 # What a utilisation beyond every measure is shown as: JSON has no infinity.
 BEYOND = 1e9

@@ -4,7 +4,8 @@ from decimal import Decimal
 
 from services.risk.core.checks.context import Finding, OrderContext, within
 from shared.money import ZERO
-from shared.schemas.risk import DenialCode, Side
+from shared.schemas.decisions import DenialCode
+from shared.schemas.orders import Side
 
 
 def position(context: OrderContext) -> Finding | None:

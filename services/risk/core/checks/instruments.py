@@ -1,7 +1,7 @@
 """Is the instrument known, tradable, and the order in its units."""
 
 from services.risk.core.checks.context import Finding, OrderContext
-from shared.schemas.risk import DenialCode
+from shared.schemas.decisions import DenialCode
 
 
 def known(context: OrderContext) -> Finding | None:

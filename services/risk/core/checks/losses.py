@@ -1,7 +1,7 @@
 """What was lost already."""
 
 from services.risk.core.checks.context import Finding, OrderContext, within
-from shared.schemas.risk import DenialCode
+from shared.schemas.decisions import DenialCode
 
 
 def equity_positive(context: OrderContext) -> Finding | None:

@@ -1,7 +1,7 @@
 """Is there a price to measure with, and is it fresh."""
 
 from services.risk.core.checks.context import Finding, OrderContext
-from shared.schemas.risk import DenialCode
+from shared.schemas.decisions import DenialCode
 
 
 def mark_known(context: OrderContext) -> Finding | None:

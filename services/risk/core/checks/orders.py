@@ -1,7 +1,7 @@
 """Does the order do what it says."""
 
 from services.risk.core.checks.context import Finding, OrderContext
-from shared.schemas.risk import DenialCode
+from shared.schemas.decisions import DenialCode
 
 
 def really_reduces(context: OrderContext) -> Finding | None:

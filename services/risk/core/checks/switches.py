@@ -1,7 +1,7 @@
 """Kill switches."""
 
 from services.risk.core.checks.context import Finding, OrderContext
-from shared.schemas.risk import DenialCode
+from shared.schemas.decisions import DenialCode
 
 
 def kill_switch(context: OrderContext) -> Finding | None:

@@ -14,7 +14,7 @@ from pydantic import BaseModel, SecretStr
 
 from shared.logging.masking import MASK
 from shared.logging.values import MAX_CHARACTERS, MAX_DEPTH, MAX_ITEMS, MAX_TEXT, clean, clean_fields
-from shared.schemas.risk import Order
+from shared.schemas.orders import Order
 
 pytestmark = pytest.mark.unit
 
