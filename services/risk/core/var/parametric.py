@@ -97,7 +97,7 @@ def is_monotone(skewness: float, kurtosis: float) -> bool:
     a = kurtosis / 8 - skewness**2 / 6
     b = skewness / 3
     c = 1 - kurtosis / 8 + 5 * skewness**2 / 36
-    # Beyond a skewness of 6 both a and c may be negative, and the expansion then falls everywhere.
+    # Beyond a skewness of 6 (sqrt(2) + 1) the discriminant may also be negative because the expansion falls everywhere.
     return a >= 0 and c >= 0 and b * b <= 4 * a * c
 
 

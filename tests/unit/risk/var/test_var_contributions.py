@@ -77,10 +77,16 @@ def test_four_scenarios_by_hand() -> None:
 
 def test_of_scenarios_alike_the_earlier_is_the_worse() -> None:
     """Or the parts would depend on how a processor sorts."""
-    history = np.zeros((100, 2))
-    history[10], history[90] = (-0.2, 0.1), (0.1, -0.2)
+    history = np.zeros((400, 2))
+    # Each of forty loses 12.5 in all, the later ones more by A.
+    worst = np.arange(40) * 9 + 5
+    history[worst, 0] = -np.arange(40) / 256
+    history[worst, 1] = np.arange(40) / 256 - 0.125
     found = breakdown(ReturnMatrix(("A", "B"), history), {"A": 100.0, "B": 100.0}, 1_000.0, 0.99)
-    assert [each.marginal_value_at_risk for each in found.contributions] == pytest.approx([0.2, -0.1])
+    assert found.total.value_at_risk == 0.0125
+    # The first four are the tail, and the fourth is the quantile.
+    assert [each.marginal_value_at_risk for each in found.contributions] == [3 / 256, 0.125 - 3 / 256]
+    assert [each.marginal_expected_shortfall for each in found.contributions] == [1.5 / 256, 0.125 - 1.5 / 256]
 
 
 def test_where_the_tail_earns_the_parts_sum_to_the_gain() -> None:

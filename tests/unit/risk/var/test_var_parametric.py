@@ -195,6 +195,11 @@ class TestTheDomain:
                 rises = bool((np.diff(curve) > -1e-9).all())
                 assert is_monotone(skewness, kurtosis) == rises, (skewness, kurtosis)
 
+    def test_is_not_where_the_slope_is_nowhere_positive(self) -> None:
+        """Its discriminant is negative there too; a sample may well have a skewness of 15 and a kurtosis of 279."""
+        assert not is_monotone(15, 279)
+        assert not is_monotone(-15, 279)
+
     def test_its_edges_are_the_published_ones(self) -> None:
         assert [is_monotone(0, kurtosis) for kurtosis in (-1e-9, 0, 4, 8, 8 + 1e-9)] == [False, True, True, True, False]
         # Maillard (2012): |S| <= 6 (sqrt(2) - 1), which is 2.485.
