@@ -1,0 +1,90 @@
+"""Historical simulation: the worst of what the positions of now would have made in the past."""
+
+from fractions import Fraction
+from functools import lru_cache
+from math import ceil, fsum, sqrt
+
+from services.risk.core.var.inputs import FloatArray, require_confidence, require_scale, require_vector
+from services.risk.core.var.result import Method, TailRisk, fractions
+
+
+@lru_cache(maxsize=1024)
+def tail_size(observations: int, confidence: float) -> tuple[int, float, float]:
+    """Return how many of the worst observations the tail touches, the share of the last one in it, and its size.
+
+    The size is n(1 - c), worked out from the decimal digits of the confidence: in floats 500(1 - 0.99) is above 5 and
+    would touch a sixth. Raises ValueError for a confidence outside (0, 1), and where the tail holds less than one whole
+    observation, as every confidence beyond would give the same figure.
+    """
+    require_confidence(confidence)
+    alpha = 1 - Fraction(repr(float(confidence)))
+    size = observations * alpha
+    if size < 1:
+        raise ValueError(
+            f"{observations} observations are too few for a confidence of {confidence}: it takes {ceil(1 / alpha)}"
+        )
+    touched = ceil(size)
+    return touched, float(size - (touched - 1)), float(size)
+
+
+def tail_losses(pnl: FloatArray, confidence: float) -> tuple[float, float]:
+    """Return value at risk and expected shortfall of equally likely scenarios, in the unit of the P&L.
+
+    `pnl` is one-dimensional float64, losses negative; a result is negative where even the tail earns. With n scenarios
+    and k = ceil(n(1 - c)), value at risk is the k-th worst loss, which is the lower (1 - c)-quantile of the P&L
+    (numpy's `inverted_cdf`) and the more careful one where n(1 - c) is whole. Expected shortfall is the mean of the
+    worst n(1 - c) losses, the k-th weighted by the share of it that belongs to the tail; with that share it is
+    coherent and never below value at risk: Acerbi and Tasche (2002), "On the coherence of expected shortfall",
+    Journal of Banking & Finance 26, definition 2.6 and proposition 4.1. Raises ValueError for what is not finite, for
+    a confidence outside (0, 1) and for too few scenarios.
+    """
+    require_vector(pnl, "scenario P&L")
+    return worst(pnl.copy(), confidence)
+
+
+def historical(pnl: FloatArray, equity: float, confidence: float, horizon_days: int = 1) -> TailRisk:
+    """Return historical value at risk and expected shortfall from the P&L of one-day scenarios in account currency.
+
+    Beyond one day the loss is scaled by sqrt(horizon_days) and marked as an approximation: the rule is exact for
+    independent normal days without drift, and far from it with jumps (Danielsson and Zigrand 2006, "On time-scaling
+    of risk and the square-root-of-time rule", Journal of Banking & Finance 30). Raises ValueError as `tail_losses`
+    does, and for an equity that is not positive.
+    """
+    require_scale(equity, horizon_days)
+    require_vector(pnl, "scenario P&L")
+    return from_tail(worst(pnl.copy(), confidence), len(pnl), equity, confidence, horizon_days)
+
+
+def from_tail(
+    losses: tuple[float, float], observations: int, equity: float, confidence: float, horizon_days: int
+) -> TailRisk:
+    """Return the historical figures that two losses over one day stand for."""
+    var_loss, es_loss = losses
+    approximation = None
+    if horizon_days > 1:
+        scale = sqrt(horizon_days)
+        var_loss, es_loss = var_loss * scale, es_loss * scale
+        approximation = f"one-day losses scaled by the square root of {horizon_days} days"
+    value_at_risk, expected_shortfall = fractions(var_loss, es_loss, equity)
+    return TailRisk(
+        Method.HISTORICAL,
+        value_at_risk,
+        expected_shortfall,
+        confidence,
+        horizon_days,
+        observations,
+        None,
+        None,
+        approximation,
+    )
+
+
+def worst(pnl: FloatArray, confidence: float) -> tuple[float, float]:
+    """Return value at risk and expected shortfall of a P&L that `require_vector` let through; its order is lost."""
+    touched, share, size = tail_size(len(pnl), confidence)
+    pnl.partition(touched - 1)
+    last = pnl.item(touched - 1)
+    # Exact in any order, so that a processor that partitions differently gets the same bits.
+    total = fsum(pnl[: touched - 1].tolist())
+    # Of equal losses, the rounded mean may lie one bit below each of them.
+    return -last, max(-(total + share * last) / size, -last)
