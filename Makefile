@@ -69,14 +69,16 @@ imports: $(STAMP_DEV) ## Check who may import whom
 	@$(BIN)/lint-imports
 
 .PHONY: openapi
-openapi: $(STAMP_DEV) ## Write docs/openapi and docs/configuration.md from the code
+openapi: $(STAMP_DEV) ## Write docs/openapi, docs/configuration.md and docs/denial-reasons.md from the code
 	@$(BIN)/keelson openapi
 	@$(BIN)/keelson configuration
+	@$(BIN)/keelson denials
 
 .PHONY: openapi-check
-openapi-check: $(STAMP_DEV) ## Check that docs/openapi and docs/configuration.md are current
+openapi-check: $(STAMP_DEV) ## Check that the documents made from the code are current
 	@$(BIN)/keelson openapi --check
 	@$(BIN)/keelson configuration --check
+	@$(BIN)/keelson denials --check
 
 .PHONY: bench
 bench: $(STAMP_DEV) ## Measure, as ratios within one run

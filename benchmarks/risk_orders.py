@@ -14,11 +14,13 @@ from pathlib import Path
 import httpx
 from fastapi import FastAPI
 
+from services.risk.core.bodies import Quote
 from services.risk.core.commands import OpenAccount, PlaceOrder, SetInstruments, SetMarks
-from services.risk.core.decide import decide
-from services.risk.core.evolve import evolve
 from services.risk.core.outcome import Refused
 from services.risk.core.state import FirmState
+from services.risk.core.step import step
+from services.risk.core.translate import order_terms
+from services.risk.core.units import micros, units
 from services.risk.engine import Engine
 from services.risk.main import create
 from services.risk.settings import RiskSettings
@@ -27,7 +29,7 @@ from shared.embedded import EmbeddedPostgres, EmbeddedValkey
 from shared.migrations import upgrade
 from shared.roles import Role
 from shared.schemas.accounts import AccountCreate
-from shared.schemas.instruments import AssetClass, Instrument, Mark
+from shared.schemas.instruments import AssetClass, Instrument
 from shared.schemas.limits import Limits
 from shared.schemas.orders import Order, Side
 
@@ -36,12 +38,15 @@ AT_ONCE = 64
 NOW = datetime.now(UTC)
 STOCK = Instrument(symbol="X", currency="USD", asset_class=AssetClass.EQUITY, tick_size=Decimal("0.01"))
 ACCOUNT = AccountCreate(
-    account_id="main", base_currency="USD", initial_cash=Decimal(10**12), limits=Limits(max_mark_age_seconds=86_400)
+    account_id="main",
+    base_currency="USD",
+    initial_cash=Decimal(10**12),
+    limits=Limits(max_mark_age_seconds=86_400, max_messages_per_second=10**9, max_message_burst=10**9),
 )
 SET_UP = (
     SetInstruments((STOCK,), "bench"),
     OpenAccount(ACCOUNT, "bench"),
-    SetMarks(None, (Mark(symbol="X", price=Decimal(100), ts_event=NOW),)),
+    SetMarks(None, (Quote("X", units(Decimal(100)), micros(NOW)),)),
 )
 
 
@@ -52,15 +57,11 @@ def order(number: int) -> Order:
 
 def in_memory() -> float:
     """Return orders per second decided and folded, nothing stored."""
-    state, seq = FirmState(), 0
-    commands = [*SET_UP, *(PlaceOrder("main", order(number), "bench") for number in range(ORDERS))]
+    state = FirmState()
+    commands = [*SET_UP, *(PlaceOrder("main", order_terms(order(number)), "bench") for number in range(ORDERS))]
     started = time.perf_counter()
     for command in commands:
-        outcome = decide(state, command, NOW)
-        assert not isinstance(outcome, Refused)
-        for event in outcome:
-            seq += 1
-            evolve(state, event, seq)
+        assert not isinstance(step(state, command, micros(NOW)), Refused)
     return ORDERS / (time.perf_counter() - started)
 
 
@@ -96,7 +97,7 @@ async def over(app: FastAPI, token: str) -> dict[str, float]:
 
             async def submitted(number: int) -> None:
                 body = order(number).model_copy(update={"client_order_id": f"e{at_once}-{number}"})
-                await engine.submit(PlaceOrder("main", body, "bench"))
+                await engine.submit(PlaceOrder("main", order_terms(body), "bench"))
 
             found = {}
             for at_once in (1, AT_ONCE):

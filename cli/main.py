@@ -31,6 +31,7 @@ _COMMANDS = (
     ("migrate", "cli.migrate", "migrate", "Bring the database to the newest schema."),
     ("openapi", "cli.openapi", "openapi", "Write docs/openapi from the code."),
     ("configuration", "cli.configuration", "configuration", "Write docs/configuration.md from the settings."),
+    ("denials", "cli.denials", "denials", "Write docs/denial-reasons.md from the codes."),
 )
 
 

@@ -10,6 +10,8 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "TRADING_"
+# Of risk, and named without its prefix as they are policy of the whole desk: one .env serves every service.
+_OF_THE_DESK = frozenset({"TRADING_BOOT_HALTED", "TRADING_FOUR_EYES"})
 SERVICES = ("risk", "marketdata", "ml", "reporting", "dashboard")
 
 _PLACEHOLDER = re.compile(
@@ -156,7 +158,7 @@ def load_settings(cls: type[S], **overrides: Any) -> S:
 def _unknown(cls: type[AppSettings]) -> list[str]:
     # A variable with another service's prefix is that service's to check: one .env serves them all.
     others = tuple(f"{PREFIX}{name.upper()}_" for name in SERVICES if name != cls.service)
-    known = {f"{PREFIX}{name.upper()}" for name in (*cls.model_fields, *ServiceSettings.model_fields)}
+    known = {f"{PREFIX}{name.upper()}" for name in (*cls.model_fields, *ServiceSettings.model_fields)} | _OF_THE_DESK
     return [
         f"{name} is not a setting of Keelson (see docs/configuration.md)"
         for name in sorted(os.environ)

@@ -24,4 +24,5 @@ FeederDep = Annotated[Principal, Depends(require(Role.SERVICE, Role.ADMIN))]
 
 AccountPath = Annotated[Identifier, Path(description="The account.")]
 OrderPath = Annotated[Identifier, Path(description="The order's id as its strategy gave it.")]
+StrategyPath = Annotated[Identifier, Path(description="The strategy.")]
 SwitchPath = Annotated[Identifier, Path(description="The kill switch.")]

@@ -1,24 +1,33 @@
 """What is logged and counted of an event once it is durable."""
 
+from services.risk.core.bodies import Closed, Decided, Filled
 from services.risk.core.outcome import Event
 from services.risk.core.state import FirmState
-from services.risk.metrics import FILLS, KILL_SWITCHES, ORDERS, REJECTED
+from services.risk.core.units import amount
+from services.risk.gauges import show_kill_switches
+from services.risk.metrics import FILLS, ORDERS, REJECTED
 from shared.logging import Category, get_trading_logger
 from shared.logging.context import correlation_id
 from shared.schemas.decisions import Verdict
 from shared.schemas.events import (
     AccountOpened,
-    FillApplied,
+    AccountReconciled,
+    BreakerChanged,
+    CashMoved,
+    EngineStarted,
+    HeartbeatSet,
     InstrumentSet,
+    KillAcknowledged,
+    KillReleaseRequested,
     KillSwitchActivated,
     KillSwitchReleased,
+    LevelChanged,
     LimitsSet,
-    OrderClosed,
-    OrderDecided,
+    StrategyEnabled,
 )
-from shared.schemas.kill_switches import KillScope
 
 _TRADING = get_trading_logger("keelson.risk.orders", Category.TRADING)
+_RISK = get_trading_logger("keelson.risk.levels", Category.RISK)
 _AUDIT = get_trading_logger("keelson.risk.audit", Category.AUDIT)
 
 
@@ -31,68 +40,66 @@ def record(state: FirmState, event: Event) -> None:
         correlation_id.reset(token)
 
 
-def show_kill_switches(state: FirmState) -> None:
-    """Set the gauge of switches in force, after a rebuild too: a restart must not look like a release."""
-    for scope in KillScope:
-        active = sum(1 for each in state.kill_switches.values() if each.released_at is None and each.scope is scope)
-        KILL_SWITCHES.labels(scope).set(active)
-
-
 def _record(state: FirmState, event: Event) -> None:
     match event.body:
-        case OrderDecided() as body:
-            _order_decided(body)
-        case OrderClosed() as body:
+        case Decided() as body:
+            _decided(body)
+        case Closed() as body:
             _TRADING.log_order_cancelled(
                 account_id=body.account_id,
                 client_order_id=body.client_order_id,
                 reason=body.reason,
                 status=body.status,
             )
-        case FillApplied() as body:
+        case Filled() as body:
             FILLS.inc()
             _TRADING.log_order_filled(
                 account_id=body.account_id,
                 client_order_id=body.client_order_id,
                 trade_id=body.trade_id,
                 symbol=body.symbol,
-                side=body.side,
-                quantity=body.quantity,
-                price=body.price,
+                side="BUY" if body.buy else "SELL",
+                quantity=amount(body.quantity),
+                price=amount(body.price),
             )
         case KillSwitchActivated() | KillSwitchReleased() as body:
             _kill_switch(state, body)
-        case LimitsSet() as body:
-            _AUDIT.log_audit(
-                actor=body.by, action="set-limits", target=body.account_id, after=body.limits, reason=body.reason
+        case LevelChanged() as body:
+            _RISK.warning("risk level", account_id=body.account_id, level=body.level, reason=body.reason)
+        case BreakerChanged() as body:
+            _RISK.warning(
+                "circuit breaker",
+                account_id=body.account_id,
+                breaker=body.breaker,
+                state=body.state,
+                value=body.value,
+                threshold=body.threshold,
+                reason=body.reason,
+                by=body.by,
             )
-        case AccountOpened() as body:
-            _AUDIT.log_audit(actor=body.by, action="open-account", target=body.account_id, after=body.limits)
-        case InstrumentSet() as body:
-            _AUDIT.log_audit(
-                actor=body.by, action="set-instrument", target=body.instrument.symbol, after=body.instrument
-            )
+        case EngineStarted() as body:
+            _RISK.info("engine started", build=body.build, configuration=body.configuration_hash, halted=body.halted)
         case _:
-            return
+            _audit(event)
 
 
-def _order_decided(body: OrderDecided) -> None:
-    decision = body.decision
-    ORDERS.labels(decision.decision).inc()
-    for reason in decision.reasons:
-        REJECTED.labels(reason.code).inc()
+def _decided(body: Decided) -> None:
+    verdict, client_order_id = body.verdict, body.order.client_order_id
+    ORDERS.labels(Verdict.APPROVED if verdict.approved else Verdict.DENIED).inc()
+    for broken in verdict.broken:
+        REJECTED.labels(broken.code).inc()
         _TRADING.log_risk_violation(
-            rule=reason.code,
-            limit=reason.limit,
-            value=reason.value,
+            rule=broken.code,
+            limit=broken.limit,
+            value=broken.value,
             account_id=body.account_id,
-            client_order_id=decision.client_order_id,
+            client_order_id=client_order_id,
         )
     _TRADING.log_order_decided(
         account_id=body.account_id,
-        client_order_id=decision.client_order_id,
-        approved=decision.decision is Verdict.APPROVED,
-        reasons=[reason.code for reason in decision.reasons],
+        client_order_id=client_order_id,
+        approved=verdict.approved,
+        reasons=[broken.code for broken in verdict.broken],
     )
 
 
@@ -107,3 +114,44 @@ def _kill_switch(state: FirmState, body: KillSwitchActivated | KillSwitchRelease
         reason=body.reason,
         by=body.by,
     )
+
+
+def _audit(event: Event) -> None:
+    match event.body:
+        case LimitsSet() as body:
+            _AUDIT.log_audit(
+                actor=body.by, action="set-limits", target=body.account_id, after=body.limits, reason=body.reason
+            )
+        case AccountOpened() as body:
+            _AUDIT.log_audit(actor=body.by, action="open-account", target=body.account_id, after=body.limits)
+        case InstrumentSet() as body:
+            _AUDIT.log_audit(
+                actor=body.by, action="set-instrument", target=body.instrument.symbol, after=body.instrument
+            )
+        case CashMoved() as body:
+            _AUDIT.log_audit(
+                actor=body.by, action="move-cash", target=body.account_id, after=body.amount, reason=body.reason
+            )
+        case AccountReconciled() as body:
+            action = "adopt-broker" if body.adopted else "reconcile"
+            _AUDIT.log_audit(
+                actor=body.by, action=action, target=body.account_id, after=body.breaks, reason=body.reason
+            )
+        case StrategyEnabled() as body:
+            _AUDIT.log_audit(
+                actor=body.by, action="enable-strategy", target=body.strategy_id, after=None, reason=body.reason
+            )
+        case KillReleaseRequested() as body:
+            _AUDIT.log_audit(
+                actor=body.by, action="request-release", target=body.kill_switch_id, after=None, reason=body.reason
+            )
+        case KillAcknowledged() as body:
+            _AUDIT.log_audit(
+                actor=body.by, action="acknowledge-kill", target=body.kill_switch_id, after=body.cancelled_orders
+            )
+        case HeartbeatSet() as body:
+            _AUDIT.log_audit(
+                actor=body.by, action="promise-heartbeat", target=body.strategy_id, after=body.timeout_seconds
+            )
+        case _:
+            return

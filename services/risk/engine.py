@@ -4,35 +4,38 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from services.risk.core.answers import answer
-from services.risk.core.chain import Row, Tip, event_of, follow, link
-from services.risk.core.commands import Command
+from services.risk.core.chain import Row, Tip, link
+from services.risk.core.commands import Command, StartEngine
 from services.risk.core.decide import decide
-from services.risk.core.evolve import evolve
 from services.risk.core.outcome import Event, Refused
 from services.risk.core.state import FirmState
-from services.risk.effects import record, show_kill_switches
-from services.risk.metrics import COMMIT_COMMANDS, COMMIT_SECONDS, DECIDE_SECONDS, ENGINE_READY, JOURNAL_SEQ, REBUILDS
+from services.risk.core.step import apply
+from services.risk.core.units import micros
+from services.risk.effects import record
+from services.risk.gauges import show_accounts, show_kill_switches
+from services.risk.metrics import BATCH_SIZE, COMMIT_SECONDS, DECISION_SECONDS, JOURNAL_SEQ, LEADER, REBUILDS
+from services.risk.replica import JournalBrokenError, Replica
 from services.risk.settings import RiskSettings
-from services.risk.store import DeposedError, Lease, try_lease
+from services.risk.store import DeposedError, Lease, follow_pages, try_lease
+from services.risk.vigil import Vigil
 from shared.clock import Clock
 from shared.database import UNAVAILABLE, Database
 from shared.logging import Category, get_trading_logger
 from shared.problems import DependencyUnavailable
+from shared.version import VERSION
 
 _LOG = get_trading_logger("keelson.risk.engine", Category.RISK)
-_RETRY_SECONDS = 0.3
-_LEASE_CHECK_SECONDS = 1.0
-_REBUILD_PAGE = 5_000
+_RETRY_SECONDS = 0.25
+# Well within the time after which a standby takes the lead from a process that does not renew.
+_RENEW_SECONDS = 0.3
+_TICK = timedelta(seconds=1)
 _STARTING = "the engine is starting"
 _UNCONFIRMED = "the journal did not confirm; send it again to learn what became of it"
 T = TypeVar("T")
-
-
-class JournalBrokenError(Exception):
-    """The journal is not what was written; nothing may be decided on it."""
 
 
 @dataclass(slots=True)
@@ -49,24 +52,34 @@ class _Batch:
 
     rows: list[Row] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
-    answers: list[tuple[_Job, Any]] = field(default_factory=list)
+    # Of a command the events it gave, of a question its answer.
+    found: list[tuple[_Job, Any]] = field(default_factory=list)
 
 
 class Engine:
-    """Own the state of all accounts. Without a lease, or while rebuilding, it refuses everything.
+    """Own the state of all accounts. Without a lease, or while catching up, it refuses everything.
 
     Memory runs ahead of the journal only within one batch: where its commit fails, or its outcome is
-    unknown, memory is dropped and rebuilt from the journal.
+    unknown, memory is dropped and rebuilt from the journal. While another process leads, it follows.
     """
 
     def __init__(self, database: Database, clock: Clock, settings: RiskSettings) -> None:
         self._database = database
-        self._clock = clock
-        self._batch_size = settings.risk_batch
+        self.clock = clock
+        self._settings = settings
+        self._vigil = Vigil(settings.risk_kill_acknowledge_seconds)
         self._queue: asyncio.Queue[_Job] = asyncio.Queue(settings.risk_queue)
-        self._state = FirmState()
-        self._tip = Tip()
+        self._replica = Replica()
         self._not_ready: str | None = _STARTING
+
+    @property
+    def four_eyes(self) -> bool:
+        """Tell whether a release takes two admins."""
+        return self._settings.four_eyes
+
+    def heard(self, strategy_id: str) -> None:
+        """Note that a strategy is alive."""
+        self._vigil.heard(strategy_id, self.clock.now())
 
     async def problem(self) -> str | None:
         """Tell why nothing can be decided now, None while it can."""
@@ -85,28 +98,31 @@ class Engine:
         return found
 
     async def run(self) -> None:
-        """Lead whenever nobody else does, for ever."""
+        """Lead whenever nobody else does, and follow meanwhile, for ever."""
         while True:
             try:
                 async with try_lease(self._database) as lease:
-                    if lease is None:
-                        self._stand_down("another process leads; this one stands by")
-                    else:
+                    if lease is not None:
                         await self._lead(lease)
+                self._stand_down("another process leads; this one stands by")
+                await self._replica.catch_up(follow_pages(self._database))
             except UNAVAILABLE as error:
                 self._stand_down("the journal cannot be reached", error)
             except DeposedError:
                 self._stand_down("another process took the lead")
             except JournalBrokenError as error:
+                # Folded up to the bad row, and perhaps into it: nothing of it can be relied on.
+                self._replica = Replica()
                 self._stand_down(f"the journal is broken: {error}", error)
             except asyncio.CancelledError:
                 self._stand_down("the service is stopping")
                 raise
             except Exception as error:  # whatever it is, an engine that stops for ever is worse than one that rebuilds
                 _LOG.exception("the engine failed")
+                self._replica = Replica()
                 self._stand_down("the engine failed and is starting again", error)
             finally:
-                ENGINE_READY.set(0)
+                LEADER.set(0)
             await asyncio.sleep(_RETRY_SECONDS)
 
     async def _ask(self, ask: Command | Callable[[FirmState], Any]) -> Any:
@@ -120,22 +136,49 @@ class Engine:
         return await job.done
 
     async def _lead(self, lease: Lease) -> None:
-        await self._rebuild(lease)
+        await self._begin(lease)
         self._not_ready = None
-        ENGINE_READY.set(1)
-        _LOG.info("leading", epoch=lease.epoch, last_seq=self._tip.seq, accounts=len(self._state.accounts))
+        LEADER.set(1)
+        state = self._replica.state
+        _LOG.info("leading", epoch=lease.epoch, last_seq=self._replica.tip.seq, accounts=len(state.accounts))
+        renewed = ticked = self.clock.now()
         while True:
             try:
-                async with asyncio.timeout(_LEASE_CHECK_SECONDS):
+                async with asyncio.timeout(_RENEW_SECONDS):
                     first = await self._queue.get()
             except TimeoutError:
-                await lease.check()
-                continue
-            await self._carry_out(lease, first)
+                first = None
+            if first is not None and await self._carry_out(lease, first):
+                renewed = self.clock.now()
+            now = self.clock.now()
+            if now - ticked >= _TICK:
+                ticked = now
+                show_accounts(state, self._vigil.overdue(state, now))
+                await self._carry_out(lease, self._job(self._vigil.time_passes(state, now)))
+            if first is None or now - renewed >= timedelta(seconds=_RENEW_SECONDS):
+                await lease.renew()
+                renewed = now
 
-    async def _carry_out(self, lease: Lease, first: _Job) -> None:
+    async def _begin(self, lease: Lease) -> None:
+        """Come to the end of the journal, and note there who leads, before anything is decided."""
+        REBUILDS.inc()
+        await self._replica.catch_up(lease.page)
+        tip = self._replica.tip
+        if tip.seq != lease.last_seq:
+            raise JournalBrokenError(f"it ends at row {tip.seq}, and row {lease.last_seq} was written")
+        show_kill_switches(self._replica.state)
+        self._vigil.begin()
+        job = self._job(StartEngine(VERSION, self._settings.fingerprint(), self._settings.boot_halted))
+        await self._carry_out(lease, job)
+        await job.done
+
+    def _job(self, command: Command) -> _Job:
+        return _Job(command, asyncio.get_running_loop().create_future())
+
+    async def _carry_out(self, lease: Lease, first: _Job) -> bool:
+        """Decide on all that waits, make it durable, and answer; return whether anything was written."""
         jobs = [first]
-        while len(jobs) < self._batch_size and not self._queue.empty():
+        while len(jobs) < self._settings.risk_batch and not self._queue.empty():
             jobs.append(self._queue.get_nowait())
         batch = _Batch()
         try:
@@ -145,64 +188,59 @@ class Engine:
                 started = time.perf_counter()
                 await lease.append(batch.rows)
                 COMMIT_SECONDS.observe(time.perf_counter() - started)
-                COMMIT_COMMANDS.observe(len(jobs))
-                JOURNAL_SEQ.set(self._tip.seq)
+                BATCH_SIZE.observe(len(batch.rows))
+                JOURNAL_SEQ.set(self._replica.tip.seq)
         except BaseException:
             # At once: what comes now must not wait for, or be decided on, a memory that may be wrong.
             self._not_ready = _UNCONFIRMED
+            self._replica = Replica()
             for job in jobs:
                 _fail(job, _UNCONFIRMED)
             raise
-        for job, found in batch.answers:
-            if not job.done.done():
-                job.done.set_result(found)
+        for job, found in batch.found:
+            self._answer(job, found)
         for event in batch.events:
-            record(self._state, event)
+            record(self._replica.state, event)
+        return bool(batch.rows)
 
     def _decide(self, job: _Job, batch: _Batch, epoch: int) -> None:
-        now = self._clock.now()
+        state, now = self._replica.state, self.clock.now()
         started = time.perf_counter()
         try:
-            outcome = job.ask(self._state) if callable(job.ask) else decide(self._state, job.ask, now)
+            outcome = job.ask(state) if callable(job.ask) else decide(state, job.ask, micros(now))
         except Exception as error:  # neither changes the state: what fails here concerns whoever asked, nobody else
             _LOG.exception("a question or a command failed", asked=type(job.ask).__name__)
             if not job.done.done():
                 job.done.set_exception(error)
             return
         if not callable(job.ask):
-            DECIDE_SECONDS.observe(time.perf_counter() - started)
+            DECISION_SECONDS.observe(time.perf_counter() - started)
         if callable(job.ask) or isinstance(outcome, Refused):
-            batch.answers.append((job, outcome))
+            batch.found.append((job, outcome))
             return
-        for event in outcome:
-            row = link(self._tip, event, now, epoch)
-            evolve(self._state, event, row.seq)
-            self._tip = Tip(row.seq, row.hash)
-            batch.rows.append(row)
-        batch.events += outcome
-        batch.answers.append((job, answer(self._state, job.ask, outcome)))
+        events = apply(state, job.ask, outcome, micros(now))
+        self._write(batch, events, now, epoch)
+        batch.found.append((job, events))
 
-    async def _rebuild(self, lease: Lease) -> None:
-        REBUILDS.inc()
-        state, tip = FirmState(), Tip()
-        while True:
-            rows = await lease.page(tip.seq, _REBUILD_PAGE)
-            tip, broken = follow(tip, rows)
-            if broken is not None:
-                raise JournalBrokenError(f"row {broken.seq}: {broken.problem}")
-            for row in rows:
-                try:
-                    event = event_of(row)
-                except ValueError as error:
-                    raise JournalBrokenError(f"row {row.seq} cannot be read: {error}") from error
-                evolve(state, event, row.seq)
-            if len(rows) < _REBUILD_PAGE:
-                break
-        if tip.seq != lease.last_seq:
-            raise JournalBrokenError(f"it ends at row {tip.seq}, and row {lease.last_seq} was written")
-        self._state, self._tip = state, tip
-        JOURNAL_SEQ.set(tip.seq)
-        show_kill_switches(state)
+    def _write(self, batch: _Batch, events: list[Event], now: datetime, epoch: int) -> None:
+        for event in events:
+            row = link(self._replica.tip, event, now, epoch)
+            self._replica.tip = Tip(row.seq, row.hash)
+            batch.rows.append(row)
+        batch.events += events
+
+    def _answer(self, job: _Job, found: Any) -> None:
+        """Tell whoever asked, from the state as it is now: what a kill switch has taken back is not approved."""
+        if job.done.done():
+            return
+        if callable(job.ask) or isinstance(found, Refused):
+            job.done.set_result(found)
+            return
+        try:
+            job.done.set_result(answer(self._replica.state, job.ask, found))
+        except Exception as error:  # durable all the same; it concerns whoever asked, nobody else
+            _LOG.exception("an answer failed", asked=type(job.ask).__name__)
+            job.done.set_exception(error)
 
     def _stand_down(self, why: str, error: Exception | None = None) -> None:
         if self._not_ready != why:

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from services.risk.engine import Engine
-from services.risk.routes import accounts, journal, market, switches
+from services.risk.routes import accounts, journal, market, orders, switches
 from services.risk.settings import RiskSettings
 from services.risk.worker import consume_marks
 from shared.app import create_app
@@ -40,7 +40,7 @@ def create(settings: RiskSettings | None = None, clock: Clock | None = None) -> 
         name="risk",
         settings=settings,
         clock=clock,
-        routers=[accounts.router, market.router, switches.router, journal.router],
+        routers=[accounts.router, orders.router, market.router, switches.router, journal.router],
         checks={"engine": engine.problem},
         lifespan=lifespan,
     )

@@ -1,24 +1,34 @@
-"""What risk measures."""
+"""What risk measures. The names are an interface: boards and alerts are built on them."""
 
 from prometheus_client import Counter, Gauge, Histogram
 
 ORDERS = Counter("trading_orders_total", "Orders decided.", ["decision"])
 REJECTED = Counter("trading_orders_rejected_total", "Reasons orders were denied for.", ["reason"])
 FILLS = Counter("trading_fills_total", "Executions booked.")
+PNL = Gauge("trading_pnl_current", "Profit and loss since the day's start, in the account's currency.", ["account"])
+POSITIONS = Gauge("trading_positions_open", "Symbols held.", ["account"])
+VAR = Gauge("risk_var_current", "Historical value at risk over equity, where it is measured.", ["account"])
+DRAWDOWN = Gauge("risk_drawdown_current", "Fall from the high-water mark over it.", ["account"])
+LEVERAGE = Gauge("risk_leverage_current", "Margined notional over equity.", ["account"])
+BREAKERS = Gauge("risk_circuit_breaker_state", "0 closed, 1 half open, 2 open.", ["account", "breaker"])
+LEVEL = Gauge("risk_level", "0 GREEN, 1 YELLOW, 2 ORANGE, 3 RED, 4 BLACK.", ["account"])
 KILL_SWITCHES = Gauge("risk_kill_switch_active", "Kill switches in force.", ["scope"])
-ENGINE_READY = Gauge("risk_engine_ready", "1 while this process leads and may approve.")
+UNACKNOWLEDGED = Gauge(
+    "risk_kill_switch_unacknowledged", "Kill switches whose cancels no execution engine has acknowledged in time."
+)
+LEADER = Gauge("risk_is_leader", "1 while this process leads and may approve.")
 JOURNAL_SEQ = Gauge("risk_journal_seq", "Newest durable row of the journal.")
 COMMIT_SECONDS = Histogram(
-    "risk_commit_seconds",
+    "risk_journal_commit_seconds",
     "Time of one journal commit.",
     buckets=(0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0),
 )
-COMMIT_COMMANDS = Histogram(
-    "risk_commit_commands", "Commands committed together.", buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+BATCH_SIZE = Histogram(
+    "risk_journal_batch_size", "Rows committed together.", buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 )
-DECIDE_SECONDS = Histogram(
-    "risk_decide_seconds",
+DECISION_SECONDS = Histogram(
+    "risk_decision_seconds",
     "Time to decide on one command in memory.",
-    buckets=(2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 5e-3, 2.5e-2, 0.1),
+    buckets=(5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 5e-3, 2.5e-2, 0.1),
 )
 REBUILDS = Counter("risk_rebuilds_total", "Times the state was rebuilt from the journal.")

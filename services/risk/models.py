@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, CheckConstraint, Index, SmallInteger, Text
+from sqlalchemy import BigInteger, CheckConstraint, Index, Integer, SmallInteger, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from shared.database import TIMESTAMP, schema_metadata
@@ -43,3 +43,5 @@ class Leader(Base):
     id: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=False)
     epoch: Mapped[int]
     last_seq: Mapped[int]
+    renewed_at: Mapped[datetime]
+    backend: Mapped[int | None] = mapped_column(Integer)

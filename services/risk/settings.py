@@ -1,10 +1,15 @@
 """Settings of risk."""
 
+import json
+from hashlib import sha256
 from typing import ClassVar
 
 from pydantic import Field
 
 from shared.settings import ServiceSettings
+
+# What must be the same on every node, or they would decide differently.
+_POLICY = ("environment", "boot_halted", "four_eyes", "risk_batch", "risk_queue")
 
 
 class RiskSettings(ServiceSettings):
@@ -12,9 +17,22 @@ class RiskSettings(ServiceSettings):
 
     service: ClassVar[str] = "risk"
 
+    boot_halted: bool = Field(
+        default=False,
+        description="Start halted: live accounts trade once they have been reconciled. Use in production.",
+    )
+    four_eyes: bool = Field(default=False, description="A second admin must confirm the release of a kill switch.")
+    risk_kill_acknowledge_seconds: int = Field(
+        default=30, ge=1, description="A kill switch whose cancels are not acknowledged for so long alerts."
+    )
     risk_batch: int = Field(
         default=256, ge=1, le=10_000, description="Most commands whose events are committed together."
     )
     risk_queue: int = Field(
         default=10_000, ge=1, description="Commands that may wait for the engine; beyond it callers get 503."
     )
+
+    def fingerprint(self) -> str:
+        """Return the hash of what decisions depend on: the same on nodes that may stand in for each other."""
+        values = json.dumps({name: getattr(self, name) for name in _POLICY}, sort_keys=True)
+        return sha256(values.encode()).hexdigest()[:16]

@@ -1,6 +1,7 @@
 """All SQL of risk: the journal, and the lease of the one who may append to it."""
 
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from sqlalchemy import Row as Record
@@ -11,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from services.risk.core.chain import Row
 from services.risk.models import Journal, Leader
 from shared.database import Database
+from shared.schemas.journal import EventKind
 
 _COLUMNS = tuple(Journal.__table__.columns)
 # Any number nobody else uses on this database; PostgreSQL's advisory locks are named by numbers only.
@@ -19,7 +21,8 @@ _LEASE_KEY = 0x6B65656C
 # One statement, one round trip, one transaction: rows are added only while the epoch is still ours.
 _APPEND = text("""
     WITH fence AS (
-        UPDATE risk.leader SET last_seq = :last_seq WHERE id = 1 AND epoch = :epoch RETURNING epoch
+        UPDATE risk.leader SET last_seq = :last_seq, renewed_at = clock_timestamp()
+        WHERE id = 1 AND epoch = :epoch RETURNING epoch
     )
     INSERT INTO risk.journal (seq, ts, epoch, account_id, kind, body, prev_hash, hash)
     SELECT r.seq, r.ts, fence.epoch, r.account_id, r.kind, r.body, r.prev_hash, r.hash
@@ -30,6 +33,17 @@ _APPEND = text("""
     bindparam("tss", type_=ARRAY(TIMESTAMP(timezone=True))),
     *(bindparam(name, type_=ARRAY(TEXT)) for name in ("account_ids", "kinds", "bodies", "prev_hashes", "hashes")),
 )
+
+# Whoever has not renewed for so long is taken to hang.
+_LEASE_SECONDS = 1.0
+# Only a backend that holds the lock itself: process ids are used again.
+_END_HUNG = text("""
+    SELECT pg_terminate_backend(held.pid)
+    FROM risk.leader, pg_locks AS held
+    WHERE renewed_at < clock_timestamp() - make_interval(secs => :patience)
+      AND held.locktype = 'advisory' AND held.pid = leader.backend AND held.granted
+      AND held.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+""")
 
 
 class DeposedError(Exception):
@@ -63,14 +77,20 @@ class Lease:
         if result.rowcount != len(rows):
             raise DeposedError
 
-    async def check(self) -> None:
-        """Make sure the lease still holds. Raises DeposedError or UNAVAILABLE."""
-        epoch = await self._connection.scalar(select(Leader.epoch))
-        if epoch != self.epoch:
+    async def renew(self) -> None:
+        """Say that this process is alive, and make sure the lease still holds. Raises DeposedError or UNAVAILABLE."""
+        renewed = (
+            update(Leader)
+            .where(Leader.epoch == self.epoch)
+            .values(renewed_at=func.clock_timestamp())
+            .returning(Leader.epoch)
+        )
+        if await self._connection.scalar(renewed) is None:
             raise DeposedError
 
     async def page(self, after: int, limit: int) -> list[Row]:
-        """Return rows after a sequence number."""
+        """Return rows after a sequence number; whoever reads a long journal is alive."""
+        await self.renew()
         query = select(*_COLUMNS).where(Journal.seq > after).order_by(Journal.seq).limit(limit)
         return [_row(record) for record in await self._connection.execute(query)]
 
@@ -79,20 +99,50 @@ class Lease:
 async def try_lease(database: Database) -> AsyncIterator[Lease | None]:
     """Yield the lease, or None while another process has it.
 
-    Taking it raises the epoch, so that whatever a former leader still sends is refused.
+    Taking it raises the epoch, so that whatever a former leader still sends is refused. One that has stopped renewing,
+    as it hangs or is cut off, loses its connection, and the lock with it.
     """
     async with database.engine.connect() as plain:
         connection = await plain.execution_options(isolation_level="AUTOCOMMIT")
-        if not await connection.scalar(select(func.pg_try_advisory_lock(_LEASE_KEY))):
+        if not await _lock(connection):
             yield None
             return
         try:
-            raised = update(Leader).values(epoch=Leader.epoch + 1).returning(Leader.epoch, Leader.last_seq)
+            raised = (
+                update(Leader)
+                .values(epoch=Leader.epoch + 1, renewed_at=func.clock_timestamp(), backend=func.pg_backend_pid())
+                .returning(Leader.epoch, Leader.last_seq)
+            )
             epoch, last_seq = (await connection.execute(raised)).one()
             yield Lease(connection, epoch, last_seq)
         finally:
             # The lock belongs to the connection: it must end and not go back to the pool.
             await connection.invalidate()
+
+
+def follow_pages(database: Database) -> Callable[[int, int], Awaitable[Sequence[Row]]]:
+    """Return what gives rows after a sequence number to whoever follows the journal."""
+
+    async def page(after: int, limit: int) -> Sequence[Row]:
+        async with database.session() as session:
+            return await read_page(session, after, limit, ())
+
+    return page
+
+
+async def _lock(connection: AsyncConnection) -> bool:
+    lock = select(func.pg_try_advisory_lock(_LEASE_KEY))
+    if await connection.scalar(lock):
+        return True
+    hung = await connection.scalar(_END_HUNG, {"patience": _LEASE_SECONDS})
+    if hung is None:
+        return False
+    # Its backend takes a moment to end.
+    for _ in range(10):
+        if await connection.scalar(lock):
+            return True
+        await asyncio.sleep(0.02)
+    return False
 
 
 async def read_page(session: AsyncSession, after: int, limit: int, kinds: Sequence[str]) -> list[Row]:
@@ -101,6 +151,23 @@ async def read_page(session: AsyncSession, after: int, limit: int, kinds: Sequen
     if kinds:
         query = query.where(Journal.kind.in_(kinds))
     return [_row(record) for record in await session.execute(query)]
+
+
+async def find_decision(session: AsyncSession, account_id: str, client_order_id: str) -> Row | None:
+    """Return the row that decided on an order, None where there is none."""
+    query = (
+        select(*_COLUMNS)
+        .where(
+            Journal.account_id == account_id,
+            Journal.kind.in_([EventKind.ORDER_APPROVED, EventKind.ORDER_DENIED]),
+            # The body is canonical text: this is where, and how, the id stands in it.
+            Journal.body.contains(f'"order":{{"client_order_id":"{client_order_id}",', autoescape=True),
+        )
+        .order_by(Journal.seq.desc())
+        .limit(1)
+    )
+    record = (await session.execute(query)).one_or_none()
+    return _row(record) if record else None
 
 
 async def last_seq(session: AsyncSession) -> int:

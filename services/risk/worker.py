@@ -6,12 +6,13 @@ from itertools import groupby
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from services.risk.core.bodies import Quote
 from services.risk.core.commands import SetMarks
+from services.risk.core.units import micros, units
 from services.risk.engine import Engine
 from shared.events import MARKS_STREAM, Consumer
 from shared.logging import Category, get_trading_logger
 from shared.problems import DependencyUnavailable
-from shared.schemas.instruments import Mark
 from shared.schemas.marketdata import MarkMessage
 
 _LOG = get_trading_logger("keelson.risk.marks", Category.MARKET_DATA)
@@ -47,5 +48,5 @@ async def consume_marks(redis: Redis, engine: Engine) -> None:
             await asyncio.sleep(_RETRY_SECONDS)
 
 
-def _mark(message: MarkMessage) -> Mark:
-    return Mark(symbol=message.symbol, price=message.price, ts_event=message.ts_event)
+def _mark(message: MarkMessage) -> Quote:
+    return Quote(message.symbol, units(message.price), micros(message.ts_event), None, message.severity)

@@ -1,13 +1,17 @@
 """Accounts, their days, and how they stand."""
 
 from datetime import date
+from enum import StrEnum
+from typing import Annotated
 
 from pydantic import Field
 
 from shared.money import Amount, NonNegativeAmount, PositiveAmount
-from shared.schemas.base import Contract, Currency, Identifier, Symbol, UtcDatetime
-from shared.schemas.decisions import RiskLevel
+from shared.schemas.base import Contract, Currency, Identifier, Reason, Symbol, UtcDatetime
+from shared.schemas.breakers import BreakerView
+from shared.schemas.decisions import Decision, ExplainedCheck, RiskLevel
 from shared.schemas.limits import Limits, Utilisation
+from shared.schemas.orders import Side
 
 
 class AccountCreate(Contract):
@@ -29,8 +33,65 @@ class DayRoll(Contract):
     ts_event: UtcDatetime | None = None
 
 
+class CashMovement(Contract):
+    """Pay in, or out where negative; the day's start and the high-water mark move along, so that it is no profit."""
+
+    movement_id: Identifier
+    amount: Amount
+    reason: Reason
+    ts_event: UtcDatetime | None = None
+
+
+class BrokerPosition(Contract):
+    """A position as the broker has it."""
+
+    symbol: Symbol
+    quantity: Amount
+    average_price: PositiveAmount | None = Field(
+        default=None, description="What an adopted position is taken over at; by default the engine's, or the mark."
+    )
+
+
+class Reconciliation(Contract):
+    """The broker's positions and cash; what is not named is taken to be none."""
+
+    positions: Annotated[list[BrokerPosition], Field(max_length=10_000)]
+    cash: Amount | None = Field(default=None, description="Not compared where absent.")
+    tolerance: NonNegativeAmount = Field(
+        default=0, validate_default=True, description="By how much cash may differ without being a break."
+    )
+    adopt: bool = Field(default=False, description="Admins only: take the broker's word, by a journaled adjustment.")
+    reason: Reason | None = None
+
+
+class BreakKind(StrEnum):
+    """What differs."""
+
+    POSITION = "POSITION"
+    CASH = "CASH"
+
+
+class ReconciliationBreak(Contract):
+    """A difference between the engine and the broker."""
+
+    kind: BreakKind
+    symbol: Symbol | None
+    engine: Amount
+    broker: Amount
+
+
+class ReconciliationResult(Contract):
+    """What differed, and whether the account may trade now."""
+
+    account_id: Identifier
+    breaks: list[ReconciliationBreak]
+    adopted: bool
+    reconciled: bool
+    seq: int
+
+
 class PositionView(Contract):
-    """A position, its mark and what it is worth."""
+    """A position, its mark and what it is worth; money is in the account's currency."""
 
     symbol: Symbol
     quantity: Amount
@@ -42,6 +103,38 @@ class PositionView(Contract):
     open_sell_quantity: NonNegativeAmount
 
 
+class TailRisk(Contract):
+    """VaR and ES by one method, as positive fractions of equity."""
+
+    method: str
+    value_at_risk: float
+    expected_shortfall: float
+    confidence: float
+    horizon_days: float
+    observations: int
+    fallback: str | None = Field(default=None, description="Why another formula was used; null where none was.")
+
+
+class LiquidationStep(Contract):
+    """An order of the plan, to be sent reduce-only."""
+
+    symbol: Symbol
+    side: Side
+    quantity: PositiveAmount
+    notional: Amount
+    slices: int = Field(description="Into how many orders it must be cut to stay within the liquidity limit.")
+    slice_quantity: PositiveAmount
+
+
+class LiquidationPlan(Contract):
+    """What would close the account's positions, the largest first."""
+
+    account_id: Identifier
+    risk_level: RiskLevel
+    steps: list[LiquidationStep]
+    seq: int
+
+
 class AccountStatus(Contract):
     """An account as the engine holds it now; drawdown and daily loss are positive fractions."""
 
@@ -51,6 +144,7 @@ class AccountStatus(Contract):
     session_date: date
     risk_level: RiskLevel
     risk_level_reason: str
+    reconciled: bool = True
     equity: Amount
     cash: Amount
     start_of_day_equity: Amount
@@ -63,9 +157,22 @@ class AccountStatus(Contract):
     gross_exposure: float
     net_exposure: float
     leverage: float
+    tail_risk: list[TailRisk] = []
     open_orders: int
     utilisations: list[Utilisation]
+    breakers: list[BreakerView] = []
+    disabled_strategies: list[Identifier] = []
     positions: list[PositionView]
     kill_switches: list[str]
+    policy_version: int = 1
     state_seq: int
     ts_event: UtcDatetime | None
+
+
+class Explanation(Contract):
+    """A decision, every check of it run again on the state it was decided on, and that state."""
+
+    decision: Decision
+    agrees: bool = Field(description="Whether the checks, run again, break the same rules.")
+    checks: list[ExplainedCheck]
+    account: AccountStatus = Field(description="The account just before the decision.")

@@ -4,7 +4,9 @@ from enum import StrEnum
 
 from pydantic import Field
 
+from shared.money import NonNegativeAmount
 from shared.schemas.base import Contract, Fraction, Identifier, UtcDatetime
+from shared.schemas.denials import DenialCode
 
 
 class Verdict(StrEnum):
@@ -24,32 +26,32 @@ class RiskLevel(StrEnum):
     BLACK = "BLACK"
 
 
-class DenialCode(StrEnum):
-    """Why an order was denied: a closed set."""
+class Unit(StrEnum):
+    """What a measure is counted in."""
 
-    KILL_SWITCH_ACTIVE = "KILL_SWITCH_ACTIVE"
-    INSTRUMENT_UNKNOWN = "INSTRUMENT_UNKNOWN"
-    INSTRUMENT_NOT_TRADABLE = "INSTRUMENT_NOT_TRADABLE"
-    LOT_SIZE = "LOT_SIZE"
-    TICK_SIZE = "TICK_SIZE"
-    FX_RATE_MISSING = "FX_RATE_MISSING"
-    MARK_MISSING = "MARK_MISSING"
-    MARK_STALE = "MARK_STALE"
-    EQUITY_NOT_POSITIVE = "EQUITY_NOT_POSITIVE"
-    NOT_REDUCING = "NOT_REDUCING"
-    POSITION_LIMIT = "POSITION_LIMIT"
-    LEVERAGE_LIMIT = "LEVERAGE_LIMIT"
-    DAILY_LOSS_LIMIT = "DAILY_LOSS_LIMIT"
-    DRAWDOWN_LIMIT = "DRAWDOWN_LIMIT"
+    OF_EQUITY = "fraction of equity"
+    OF_START_OF_DAY_EQUITY = "fraction of start-of-day equity"
+    OF_HIGH_WATER_MARK = "fraction of high-water mark"
+    OF_DAILY_VOLUME = "fraction of average daily volume"
+    ACCOUNT_CURRENCY = "account currency"
+    QUANTITY = "units of the instrument"
+    PRICE = "price"
+    BPS = "basis points"
+    SECONDS = "seconds"
+    ORDERS = "orders"
+    MESSAGES = "messages"
 
 
 class DenialReason(Contract):
-    """One rule the order broke; `utilisation` is value over limit where both are numbers."""
+    """One rule the order broke. `utilisation` is value over limit where both are numbers."""
 
     code: DenialCode
     message: str
+    unit: Unit | None = None
+    measured: float | None = Field(default=None, description="Before the order.")
+    value: float | None = Field(default=None, description="Projected: with the order.")
     limit: float | None = None
-    value: float | None = None
+    headroom: float | None = Field(default=None, description="What was left of the limit before the order.")
     utilisation: float | None = None
 
 
@@ -60,12 +62,34 @@ class DecisionContent(Contract):
     account_id: Identifier
     client_order_id: Identifier
     reasons: list[DenialReason] = []
+    max_quantity: NonNegativeAmount | None = Field(
+        default=None, description="Of a denied order: the largest quantity that would have passed."
+    )
     risk_score: Fraction = Field(description="The worst utilisation after the order, capped at 1.")
     risk_level: RiskLevel
+    policy_version: int = Field(default=1, description="The version of the limits it was decided by.")
+    kill_epoch: int = Field(
+        default=0, description="Kill switches pulled before; execution refuses an approval older than the newest."
+    )
     ts_event: UtcDatetime
 
 
+class ExplainedCheck(Contract):
+    """One check of a decision: whether it passed, and by which figures."""
+
+    name: str
+    passed: bool
+    code: DenialCode | None = None
+    message: str | None = None
+    unit: Unit | None = None
+    measured: float | None = None
+    value: float | None = None
+    limit: float | None = None
+    headroom: float | None = None
+    utilisation: float | None = None
+
+
 class Decision(DecisionContent):
-    """A decision and where it stands in the journal."""
+    """A decision and where it stands in the journal: the version of the state it was decided on."""
 
     seq: int = Field(description="The decision's row in the journal.")

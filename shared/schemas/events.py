@@ -3,12 +3,16 @@
 from datetime import date
 from typing import Literal
 
+from pydantic import Field
+
 from shared.money import Amount, NonNegativeAmount, PositiveAmount
+from shared.schemas.accounts import BrokerPosition, ReconciliationBreak
 from shared.schemas.base import Contract, Currency, Identifier, Symbol, UtcDatetime
-from shared.schemas.decisions import DecisionContent
-from shared.schemas.instruments import Instrument, Mark
+from shared.schemas.breakers import BreakerName, BreakerState
+from shared.schemas.decisions import DecisionContent, RiskLevel
+from shared.schemas.instruments import Instrument, Mark, ScenarioSet
 from shared.schemas.journal import EventKind
-from shared.schemas.kill_switches import KillReason, KillScope
+from shared.schemas.kill_switches import KillReason, KillReductions, KillScope
 from shared.schemas.limits import Limits
 from shared.schemas.orders import Order, OrderStatus, Side
 from shared.schemas.telemetry import MLTelemetry
@@ -49,10 +53,11 @@ class LimitsSet(Contract):
 
 
 class MarksSet(Contract):
-    """Marks were taken, in this order."""
+    """Marks were taken, in this order; of those under `doubted` only that they cannot be trusted."""
 
     simulation_id: Identifier | None
     marks: list[Mark]
+    doubted: list[Mark] = []
     ts_event: UtcDatetime
 
 
@@ -63,7 +68,7 @@ class OrderDecided(Contract):
     simulation_id: Identifier | None
     session_date: date
     order: Order
-    request_hash: str
+    request_hash: str | None = None
     decision: DecisionContent
     mark: Mark | None
     by: str
@@ -99,12 +104,15 @@ class FillApplied(Contract):
     fee: Amount
     currency: Currency
     multiplier: PositiveAmount
+    fx_rate: PositiveAmount = Field(
+        default=1, validate_default=True, description="Of the instrument's currency in the account's."
+    )
     realised_pnl: Amount
     position_quantity: Amount
     order_status: OrderStatus
     leaves_quantity: NonNegativeAmount
     telemetry: MLTelemetry | None
-    request_hash: str
+    request_hash: str | None = None
     by: str
     ts_event: UtcDatetime
 
@@ -138,6 +146,7 @@ class KillSwitchActivated(Contract):
     scope: KillScope
     target: str | None
     kind: KillReason
+    reductions: KillReductions = KillReductions.NONE
     reason: str
     cancelled: list[CancelledOrder]
     by: str
@@ -153,6 +162,132 @@ class KillSwitchReleased(Contract):
     ts_event: UtcDatetime
 
 
+class KillReleaseRequested(Contract):
+    """An admin asked for a release that a second one must confirm."""
+
+    kill_switch_id: Identifier
+    reason: str
+    by: str
+    ts_event: UtcDatetime
+
+
+class KillAcknowledged(Contract):
+    """An execution engine has sent the cancels."""
+
+    kill_switch_id: Identifier
+    execution_id: Identifier
+    cancelled_orders: int
+    by: str
+    ts_event: UtcDatetime
+
+
+class OrderReplaced(Contract):
+    """A replacement was approved or denied; an approved one holds the larger of old and new until acknowledged."""
+
+    account_id: Identifier
+    client_order_id: Identifier
+    replace_id: Identifier
+    quantity: PositiveAmount
+    limit_price: PositiveAmount | None
+    decision: DecisionContent
+    by: str
+    ts_event: UtcDatetime
+
+
+class ReplaceAcknowledged(Contract):
+    """The venue took the replacement, or did not."""
+
+    account_id: Identifier
+    client_order_id: Identifier
+    replace_id: Identifier
+    accepted: bool
+    by: str
+    ts_event: UtcDatetime
+
+
+class CashMoved(Contract):
+    """Cash was paid in, or out."""
+
+    account_id: Identifier
+    movement_id: Identifier
+    amount: Amount
+    reason: str
+    by: str
+    ts_event: UtcDatetime
+
+
+class BreakerChanged(Contract):
+    """A breaker tripped, cleared, opened halfway or closed."""
+
+    account_id: Identifier
+    breaker: BreakerName
+    state: BreakerState
+    value: float | None
+    threshold: float | None
+    clear_since: UtcDatetime | None
+    reason: str
+    by: str
+    ts_event: UtcDatetime
+
+
+class StrategyEnabled(Contract):
+    """A strategy the throttle had disabled may send again."""
+
+    account_id: Identifier
+    strategy_id: Identifier
+    reason: str
+    by: str
+    ts_event: UtcDatetime
+
+
+class LevelChanged(Contract):
+    """An account has another risk level."""
+
+    account_id: Identifier
+    level: RiskLevel
+    reason: str
+    ts_event: UtcDatetime
+
+
+class ScenariosSet(Contract):
+    """VaR and ES are measured on these returns from here on."""
+
+    scenarios: ScenarioSet
+    by: str
+    ts_event: UtcDatetime
+
+
+class EngineStarted(Contract):
+    """A process took the lead; where `halted`, live accounts must be reconciled before they trade."""
+
+    build: str
+    configuration_hash: str
+    halted: bool
+    ts_event: UtcDatetime
+
+
+class AccountReconciled(Contract):
+    """An account was compared with its broker; where `adopted`, the broker's word was taken."""
+
+    account_id: Identifier
+    breaks: list[ReconciliationBreak]
+    adopted: bool
+    cash: Amount
+    positions: list[BrokerPosition]
+    reason: str | None
+    by: str
+    ts_event: UtcDatetime
+
+
+class HeartbeatSet(Contract):
+    """A strategy promises a heartbeat at least so often; 0 ends the promise."""
+
+    strategy_id: Identifier
+    timeout_seconds: int
+    by: str
+    ts_event: UtcDatetime
+
+
 EventBody = (
     AccountOpened
     | InstrumentSet
@@ -164,6 +299,18 @@ EventBody = (
     | DayRolled
     | KillSwitchActivated
     | KillSwitchReleased
+    | KillReleaseRequested
+    | KillAcknowledged
+    | OrderReplaced
+    | ReplaceAcknowledged
+    | CashMoved
+    | BreakerChanged
+    | StrategyEnabled
+    | LevelChanged
+    | ScenariosSet
+    | EngineStarted
+    | AccountReconciled
+    | HeartbeatSet
 )
 
 BODIES: dict[EventKind, type[EventBody]] = {
@@ -178,4 +325,17 @@ BODIES: dict[EventKind, type[EventBody]] = {
     EventKind.DAY_ROLLED: DayRolled,
     EventKind.KILL_SWITCH_ACTIVATED: KillSwitchActivated,
     EventKind.KILL_SWITCH_RELEASED: KillSwitchReleased,
+    EventKind.KILL_RELEASE_REQUESTED: KillReleaseRequested,
+    EventKind.KILL_ACKNOWLEDGED: KillAcknowledged,
+    EventKind.ORDER_REPLACED: OrderReplaced,
+    EventKind.REPLACE_DENIED: OrderReplaced,
+    EventKind.REPLACE_ACKNOWLEDGED: ReplaceAcknowledged,
+    EventKind.CASH_MOVED: CashMoved,
+    EventKind.BREAKER_CHANGED: BreakerChanged,
+    EventKind.STRATEGY_ENABLED: StrategyEnabled,
+    EventKind.LEVEL_CHANGED: LevelChanged,
+    EventKind.SCENARIOS_SET: ScenariosSet,
+    EventKind.ENGINE_STARTED: EngineStarted,
+    EventKind.ACCOUNT_RECONCILED: AccountReconciled,
+    EventKind.HEARTBEAT_SET: HeartbeatSet,
 }

@@ -5,8 +5,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from shared.money import PositiveAmount
-from shared.schemas.base import Contract, Currency, Identifier, Symbol, UtcDatetime
+from shared.money import Amount, PositiveAmount
+from shared.schemas.base import Contract, Currency, Identifier, Severity, Symbol, UtcDatetime
 
 
 class AssetClass(StrEnum):
@@ -26,10 +26,29 @@ class Instrument(Contract):
     symbol: Symbol
     currency: Currency
     asset_class: AssetClass
+    sector: Identifier | None = Field(default=None, description="Without one the sector limit does not apply.")
     multiplier: PositiveAmount = Field(default=1, validate_default=True)
     lot_size: PositiveAmount = Field(default=1, validate_default=True)
     tick_size: PositiveAmount
     margined: bool = Field(default=False, description="Counts towards leverage: derivatives and margined positions.")
+    initial_margin: Annotated[float, Field(gt=0, le=1)] | None = Field(
+        default=None, description="Share of notional a position ties up; by default 0.2 where margined, else 0.5."
+    )
+    underlying: Symbol | None = Field(
+        default=None, description="Of an option: its exposure is its delta's share of this instrument's notional."
+    )
+    average_daily_volume: PositiveAmount | None = Field(
+        default=None, description="In units of the instrument; without it the liquidity limit does not apply."
+    )
+    max_jump: Annotated[float, Field(gt=0, le=100)] | None = Field(
+        default=None,
+        description="A mark that moves by more than this fraction is not used until the next one confirms it. "
+        "By default 0.1 for INDEX and FX, 0.2 for EQUITY and FUTURE, 0.3 for CRYPTO, none for OPTION.",
+    )
+    halt_on_jump: bool = Field(
+        default=False, description="A confirmed jump stops the symbol by a VOLATILITY_SPIKE kill switch."
+    )
+    restricted: bool = Field(default=False, description="On the restricted list: nothing but reductions passes.")
     tradable: bool = True
 
 
@@ -44,6 +63,13 @@ class Mark(Contract):
 
     symbol: Symbol
     price: PositiveAmount
+    delta: Annotated[Amount, Field(ge=-1, le=1)] | None = Field(
+        default=None, description="Of an option: what its price moves by for one of its underlying's."
+    )
+    quality: Severity = Field(
+        default=Severity.OK,
+        description="A critical price is not used, and orders in the symbol are denied until a better one comes.",
+    )
     ts_event: UtcDatetime
 
 
@@ -52,3 +78,26 @@ class MarkBatch(Contract):
 
     simulation_id: Identifier | None = None
     marks: Annotated[list[Mark], Field(min_length=1, max_length=10_000)]
+
+
+class ScenarioSet(Contract):
+    """Returns per scenario and symbol, which historical VaR and ES are measured on; the newest set replaces all.
+
+    `returns[symbol][i]` is the fraction by which the symbol moved in scenario `i`; every symbol has as many.
+    """
+
+    name: Identifier
+    horizon_days: Annotated[int, Field(ge=1, le=30)] = 1
+    returns: Annotated[
+        dict[Symbol, list[Annotated[float, Field(ge=-1, le=100)]]], Field(min_length=1, max_length=2_000)
+    ]
+
+
+class ScenarioView(Contract):
+    """The scenarios in force."""
+
+    name: Identifier
+    horizon_days: int
+    scenarios: int
+    symbols: list[Symbol]
+    seq: int

@@ -21,7 +21,20 @@ class KillReason(StrEnum):
     """What pulled the switch."""
 
     MANUAL = "MANUAL"
+    DRAWDOWN = "DRAWDOWN"
+    VAR_BREACH = "VAR_BREACH"
+    LEVERAGE_BREACH = "LEVERAGE_BREACH"
+    LOSS_LIMIT = "LOSS_LIMIT"
+    VOLATILITY_SPIKE = "VOLATILITY_SPIKE"
     SYSTEM_ERROR = "SYSTEM_ERROR"
+
+
+class KillReductions(StrEnum):
+    """What a switch still lets through beside cancels."""
+
+    NONE = "NONE"
+    PLAN = "PLAN"
+    ALL = "ALL"
 
 
 class KillSwitchCreate(Contract):
@@ -30,6 +43,9 @@ class KillSwitchCreate(Contract):
     scope: KillScope
     target: Identifier | Symbol | None = Field(default=None)
     reason: Reason
+    allow_reducing: bool = Field(
+        default=False, description="Let orders through that reduce a position; else nothing but cancels passes."
+    )
 
     @model_validator(mode="after")
     def _target_fits_scope(self) -> Self:
@@ -53,6 +69,24 @@ class EmergencyStop(Contract):
     reason: Reason
 
 
+class KillAcknowledgement(Contract):
+    """Execution's word that it has sent the cancels a switch asked for."""
+
+    execution_id: Identifier = Field(description="Which of the desk's execution engines says so.")
+    cancelled_orders: int = Field(ge=0, description="How many cancels it sent.")
+
+
+class Heartbeat(Contract):
+    """A strategy is alive."""
+
+    timeout_seconds: int | None = Field(
+        default=None,
+        ge=0,
+        le=86_400,
+        description="From now on the strategy is stopped when it is not heard of for so long; 0 ends that.",
+    )
+
+
 class KillSwitchView(Contract):
     """A kill switch, in force or released."""
 
@@ -60,11 +94,17 @@ class KillSwitchView(Contract):
     scope: KillScope
     target: str | None
     kind: KillReason
+    reductions: KillReductions = KillReductions.NONE
     reason: str
     activated_by: str
     activated_at: UtcDatetime
+    release_requested_by: str | None = Field(
+        default=None, description="With four eyes, who asked for the release; another admin must confirm it."
+    )
     released_by: str | None = None
     released_at: UtcDatetime | None = None
     release_reason: str | None = None
     cancelled_orders: int = Field(description="Open orders whose reservations the activation released.")
+    acknowledged_by: list[str] = Field(default=[], description="Execution engines that have sent the cancels.")
+    kill_epoch: int = Field(default=0, description="Approvals of an earlier epoch in this scope are void.")
     seq: int

@@ -4,7 +4,16 @@ from typing import Annotated
 
 from pydantic import Field
 
+from shared.money import PositiveAmount
 from shared.schemas.base import Contract, Identifier, Reason, UtcDatetime
+
+_Share = Annotated[float, Field(gt=0, le=1_000)]
+_Below1 = Annotated[float, Field(gt=0, le=1)]
+_Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
+
+
+def _off(description: str) -> str:
+    return f"{description} None: no limit."
 
 
 class Limits(Contract):
@@ -13,17 +22,78 @@ class Limits(Contract):
     max_position_fraction: Annotated[float, Field(gt=0, le=10)] = Field(
         default=0.10, description="Worst-case absolute notional of one symbol over equity."
     )
+    max_sector_fraction: _Share = Field(default=0.25, description="Worst-case absolute notional of one sector.")
+    max_asset_class_fraction: _Share = Field(
+        default=0.50, description="Worst-case absolute notional of one asset class."
+    )
+    max_gross_exposure: _Share = Field(default=2.0, description="Worst-case sum of absolute notionals.")
+    max_net_exposure: _Share | None = Field(
+        default=None, description=_off("Worst-case absolute value of the sum of signed notionals.")
+    )
     max_leverage: Annotated[float, Field(gt=0, le=100)] = Field(
         default=5.0, description="Absolute notional of margined positions over equity."
     )
-    max_daily_loss_fraction: Annotated[float, Field(gt=0, le=1)] = Field(
+    max_intraday_position_fraction: _Share | None = Field(
+        default=None,
+        description=_off("Absolute notional by which one symbol's position may differ from the day's first."),
+    )
+    max_turnover: _Share | None = Field(
+        default=None, description=_off("Notional executed and open today over start-of-day equity.")
+    )
+    max_daily_loss_fraction: _Below1 = Field(
         default=0.05, description="Loss since the day's start over start-of-day equity."
     )
-    max_drawdown_fraction: Annotated[float, Field(gt=0, le=1)] = Field(
+    max_drawdown_fraction: _Below1 = Field(
         default=0.20, description="Fall from the high-water mark over the high-water mark."
+    )
+    max_var_fraction: _Share | None = Field(
+        default=0.05, description=_off("Historical value at risk over equity, where scenarios are known.")
+    )
+    max_expected_shortfall_fraction: _Share | None = Field(
+        default=0.075, description=_off("Historical expected shortfall over equity, where scenarios are known.")
+    )
+    var_confidence: Annotated[float, Field(ge=0.9, lt=1)] = Field(default=0.99, description="Of both of them.")
+    var_required: bool = Field(
+        default=False, description="Deny orders in symbols that have no scenarios, instead of leaving VaR unmeasured."
+    )
+    max_order_quantity: PositiveAmount | None = Field(default=None, description=_off("Units of one order."))
+    max_order_value: PositiveAmount | None = Field(
+        default=None, description=_off("Notional of one order in the account's currency.")
+    )
+    max_order_volume_fraction: _Share | None = Field(
+        default=0.10, description=_off("Units of one order over average daily volume, where that is known.")
+    )
+    max_open_orders: _Count = Field(default=10_000, description="Orders approved and not ended.")
+    price_collar_bps: Annotated[int, Field(ge=0, le=10_000)] = Field(
+        default=500,
+        description="How far a limit price may be on the worse side of the mark; market orders are valued there.",
     )
     max_mark_age_seconds: Annotated[int, Field(gt=0, le=86_400)] = Field(
         default=120, description="An order against an older mark is denied."
+    )
+    max_messages_per_second: _Count = Field(
+        default=1_000, description="Orders and replacements sent, by the account and by each of its strategies."
+    )
+    max_message_burst: _Count = Field(default=2_000, description="Messages that may be sent at once.")
+    max_repeated_executions: _Count = Field(
+        default=10_000,
+        description="Orders of one strategy within the window; one more disables it until a risk officer resets it.",
+    )
+    repeated_execution_window_seconds: Annotated[int, Field(ge=1, le=86_400)] = 60
+    duplicate_window_ms: Annotated[int, Field(ge=0, le=3_600_000)] = Field(
+        default=0,
+        description="An order that equals another of its strategy but for its id is denied so long; 0: never.",
+    )
+    breaker_cool_down_seconds: Annotated[int, Field(ge=1, le=86_400)] = Field(
+        default=300, description="How long the condition must be gone before a breaker opens halfway by itself."
+    )
+    breaker_margin: Annotated[float, Field(ge=1, le=10)] = Field(
+        default=1.1,
+        description="Breakers of VaR, leverage and concentration trip at this multiple of their limits; those of "
+        "daily loss and drawdown trip at the limit itself.",
+    )
+    kill_margin: Annotated[float, Field(ge=1, le=10)] | None = Field(
+        default=1.5, description="At this multiple of a breaker's limit the account is stopped. None: never by itself."
     )
 
 
@@ -31,6 +101,13 @@ class LimitsUpdate(Contract):
     """A new limit profile, and why."""
 
     limits: Limits
+    reason: Reason
+
+
+class LimitsRollback(Contract):
+    """Put an earlier version of the limits in force again, and why."""
+
+    version: Annotated[int, Field(ge=1)]
     reason: Reason
 
 

@@ -1,12 +1,13 @@
 """Orders and executions."""
 
 from enum import StrEnum
-from typing import Self
+from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
 from shared.money import Amount, NonNegativeAmount, PositiveAmount
 from shared.schemas.base import Contract, Identifier, Reason, Symbol, UtcDatetime
+from shared.schemas.decisions import Decision
 from shared.schemas.telemetry import MLTelemetry
 
 
@@ -45,6 +46,10 @@ class Order(Contract):
     limit_price: PositiveAmount | None = None
     time_in_force: TimeInForce = TimeInForce.DAY
     reduce_only: bool = False
+    parent_order_id: Identifier | None = Field(
+        default=None, description="The order this is a slice of; the slices may not sum to more than the parent."
+    )
+    parent_quantity: PositiveAmount | None = Field(default=None, description="The whole of the parent order.")
     telemetry: MLTelemetry | None = None
     ts_event: UtcDatetime | None = Field(
         default=None, description="When the strategy made it; required, and the clock, for a simulated account."
@@ -54,7 +59,32 @@ class Order(Contract):
     def _price_fits_type(self) -> Self:
         if (self.order_type is OrderType.LIMIT) != (self.limit_price is not None):
             raise ValueError("limit_price is required for LIMIT and must be absent for MARKET")
+        if (self.parent_order_id is None) != (self.parent_quantity is None):
+            raise ValueError("parent_order_id and parent_quantity come together")
         return self
+
+
+class OrderBatch(Contract):
+    """Orders to decide on in their order; with `all_or_none` one denial denies them all."""
+
+    orders: Annotated[list[Order], Field(min_length=1, max_length=500)]
+    all_or_none: bool = False
+
+
+class BatchRefusal(Contract):
+    """An order of a batch that could not be decided on, such as one whose id was used for another."""
+
+    index: int
+    client_order_id: Identifier
+    detail: str
+
+
+class OrderBatchResult(Contract):
+    """The decisions on a batch, in its order; null where the order is among those refused."""
+
+    decisions: list[Decision | None]
+    refused: list[BatchRefusal] = []
+    approved: int
 
 
 class OrderStatus(StrEnum):
@@ -76,6 +106,23 @@ class OrderClose(Contract):
     ts_event: UtcDatetime | None = None
 
 
+class OrderReplace(Contract):
+    """Change an open order's quantity or price; the larger of old and new is held until it is acknowledged."""
+
+    replace_id: Identifier
+    quantity: PositiveAmount = Field(description="The order's new whole quantity, what was filled of it included.")
+    limit_price: PositiveAmount | None = Field(default=None, description="Required for LIMIT, absent for MARKET.")
+    ts_event: UtcDatetime | None = None
+
+
+class ReplaceAcknowledgement(Contract):
+    """Whether the venue took the replacement."""
+
+    replace_id: Identifier
+    accepted: bool
+    ts_event: UtcDatetime | None = None
+
+
 class OrderView(Contract):
     """An order as the engine holds it."""
 
@@ -85,8 +132,10 @@ class OrderView(Contract):
     symbol: Symbol
     side: Side
     quantity: PositiveAmount
+    limit_price: PositiveAmount | None = None
     leaves_quantity: NonNegativeAmount
     status: OrderStatus
+    pending_replace_id: Identifier | None = None
 
 
 class Fill(Contract):

@@ -32,7 +32,7 @@ def account(suite: RunningSuite) -> str:
         mark = {"symbol": "KILLME", "price": "100", "ts_event": AT}
         client.put(f"{RISK}/instruments", json={"instruments": [instrument]}).raise_for_status()
         client.post(f"{RISK}/accounts", json=opened).raise_for_status()
-        client.put(f"{RISK}/marks", json={"simulation_id": name, "marks": [mark]}).raise_for_status()
+        client.post(f"{RISK}/marks", json={"simulation_id": name, "marks": [mark]}).raise_for_status()
     return name
 
 

@@ -242,7 +242,7 @@ def set_up(client: httpx.Client) -> None:
     for method, path, body in (
         ("PUT", "/instruments", {"instruments": [instrument]}),
         ("POST", "/accounts", {"account_id": "main", "base_currency": "USD", "initial_cash": "1000000"}),
-        ("PUT", "/marks", {"marks": [mark]}),
+        ("POST", "/marks", {"marks": [mark]}),
     ):
         assert client.request(method, RISK + path, json=body).is_success
 

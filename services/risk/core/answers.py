@@ -1,49 +1,120 @@
 """What a caller is told once its command is durable."""
 
+from dataclasses import replace
 from typing import Any
 
-from services.risk.core.commands import (
-    ActivateKillSwitch,
-    ApplyFill,
-    CloseOrder,
-    Command,
-    OpenAccount,
-    PlaceOrder,
-    ReleaseKillSwitch,
-    RollDay,
-    SetInstruments,
-    SetLimits,
-    SetMarks,
-)
+from services.risk.core import commands as ask
+from services.risk.core.bodies import Broken, Marked
 from services.risk.core.outcome import Event
-from services.risk.core.state import FirmState
-from services.risk.core.views import account_status, order_view
-from shared.schemas.events import MarksSet
+from services.risk.core.state import Account, FirmState, OrderRecord
+from services.risk.core.views import account_status, decision_of, order_view
+from shared.schemas.accounts import ReconciliationResult
+from shared.schemas.breakers import BreakerResetResult, BreakerState
+from shared.schemas.decisions import Decision, RiskLevel
+from shared.schemas.denials import DenialCode
+from shared.schemas.events import AccountReconciled
+from shared.schemas.orders import OrderStatus
 
 
-def answer(state: FirmState, command: Command, events: tuple[Event, ...]) -> Any:
+def answer(state: FirmState, command: ask.Command, events: list[Event]) -> Any:  # noqa: C901 - one case per command
     """Return the answer to a command carried out now, or before where it gave no events.
 
     An OpenAccount gives its status and whether it is new; marks and instruments give how many were new.
     """
     match command:
-        case PlaceOrder():
-            return state.accounts[command.account_id].orders[command.order.client_order_id].decision
-        case CloseOrder():
+        case ask.PlaceOrder():
+            account = state.accounts[command.account_id]
+            return decision(state, account, account.orders[command.order.client_order_id])
+        case ask.PlaceOrders():
+            account = state.accounts[command.account_id]
+            return [decision(state, account, account.orders[order.client_order_id]) for order in command.orders]
+        case ask.ReplaceOrder():
+            record = state.accounts[command.account_id].orders[command.client_order_id]
+            content, seq = (record.replaced or {})[command.request.replace_id]
+            return Decision.model_construct(**dict(content), seq=seq)
+        case ask.CloseOrder() | ask.AcknowledgeReplace():
             account = state.accounts[command.account_id]
             return order_view(account, account.orders[command.client_order_id])
-        case ApplyFill():
+        case ask.ApplyFill():
             result = state.accounts[command.account_id].fills[command.fill.trade_id][1]
             return result if events else result.model_copy(update={"duplicate": True})
-        case OpenAccount():
+        case ask.OpenAccount():
             return account_status(state, state.accounts[command.request.account_id]), bool(events)
-        case RollDay():
+        case ask.RollDay() | ask.MoveCash():
             return account_status(state, state.accounts[command.account_id])
-        case SetLimits():
+        case ask.Reconcile():
+            return _reconciled(state.accounts[command.account_id], events)
+        case ask.ResetBreaker():
+            return _reset(state.accounts[command.account_id], command.name)
+        case ask.SetLimits() | ask.RollBackLimits():
             return state.accounts[command.account_id].limits
-        case SetInstruments():
+        case ask.SetInstruments():
             return len(events)
-        case SetMarks():
-            return sum(len(event.body.marks) for event in events if isinstance(event.body, MarksSet))
-        case ActivateKillSwitch() | ReleaseKillSwitch():
+        case ask.SetMarks():
+            return sum(len(event.body.marks) for event in events if isinstance(event.body, Marked))
+        case ask.ActivateKillSwitch() | ask.ReleaseKillSwitch() | ask.AcknowledgeKill():
             return state.kill_switches[command.kill_switch_id]
+        case ask.SetScenarios() | ask.PromiseHeartbeat() | ask.StartEngine() | ask.PassTime():
+            return None
+
+
+def decision(state: FirmState, account: Account, record: OrderRecord) -> Decision:
+    """Return the decision on an order; one a kill switch took back since is denied, whoever asks again."""
+    body = record.decided
+    killed = record.status is OrderStatus.CANCELLED and body.verdict.approved
+    if killed and state.kill_epoch > body.verdict.kill_epoch:
+        order = record.order
+        for switch in state.active_switches(account.account_id, order.strategy_id, order.symbol):
+            if switch.kill_epoch <= body.verdict.kill_epoch:
+                continue
+            why = Broken(
+                DenialCode.KILL_SWITCH_ACTIVE,
+                f"approved, and taken back since: {switch.scope} was stopped ({switch.kind}): {switch.reason}",
+            )
+            verdict = replace(
+                body.verdict,
+                approved=False,
+                broken=[why],
+                level=RiskLevel.BLACK,
+                max_quantity=0,
+                kill_epoch=state.kill_epoch,
+            )
+            return decision_of(replace(body, verdict=verdict), record.seq)
+    return decision_of(body, record.seq)
+
+
+def _reconciled(account: Account, events: list[Event]) -> ReconciliationResult:
+    body = next(event.body for event in events if isinstance(event.body, AccountReconciled))
+    return ReconciliationResult(
+        account_id=account.account_id,
+        breaks=body.breaks,
+        adopted=body.adopted,
+        reconciled=account.reconciled,
+        seq=account.state_seq,
+    )
+
+
+def _reset(account: Account, name: str) -> BreakerResetResult:
+    breaker = account.breakers.get(name)
+    if breaker is None:
+        strategy = name.partition(":")[2]
+        return BreakerResetResult(
+            account_id=account.account_id,
+            name=name,
+            state=BreakerState.CLOSED,
+            scope=f"strategy {strategy} in account {account.account_id}",
+            consequences=["the strategy may send orders again, counted from nothing"],
+        )
+    cool_down = account.profile.limits.breaker_cool_down_seconds
+    return BreakerResetResult(
+        account_id=account.account_id,
+        name=name,
+        state=breaker.state,
+        scope=f"account {account.account_id}",
+        consequences=[
+            "only orders that reduce a position pass",
+            f"it closes once its condition has stayed away for {cool_down} s, and opens again if it returns",
+            "other breakers, the level and kill switches stay as they are",
+            "the high-water mark and the day's start stay as they are",
+        ],
+    )

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from services.risk.core.codec import decode, encode
 from services.risk.core.outcome import Event
-from shared.journal import GENESIS_HASH, canonical, row_hash
-from shared.schemas.events import BODIES
+from shared.journal import GENESIS_HASH, row_hash
 from shared.schemas.journal import EventKind
 
 
@@ -42,7 +42,7 @@ class Break:
 
 def link(tip: Tip, event: Event, ts: datetime, epoch: int) -> Row:
     """Return the row that follows the tip."""
-    body = canonical(event.body.model_dump(mode="json"))
+    body = encode(event.body)
     seq = tip.seq + 1
     digest = row_hash(seq, ts, epoch, event.account_id, event.kind, body, tip.hash)
     return Row(seq, ts, epoch, event.account_id, event.kind, body, tip.hash, digest)
@@ -60,8 +60,7 @@ def follow(tip: Tip, rows: Sequence[Row]) -> tuple[Tip, Break | None]:
 
 def event_of(row: Row) -> Event:
     """Return what a row says."""
-    kind = EventKind(row.kind)
-    return Event(kind, row.account_id, BODIES[kind].model_validate_json(row.body))
+    return decode(EventKind(row.kind), row.account_id, row.body)
 
 
 def _problem(tip: Tip, row: Row) -> str | None:

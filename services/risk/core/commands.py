@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 
-from shared.schemas.accounts import AccountCreate, DayRoll
-from shared.schemas.instruments import Instrument, Mark
-from shared.schemas.kill_switches import KillReason, KillSwitchCreate
-from shared.schemas.limits import LimitsUpdate
-from shared.schemas.orders import Fill, Order, OrderClose, OrderStatus
+from services.risk.core.bodies import OrderTerms, Quote
+from shared.schemas.accounts import AccountCreate, CashMovement, DayRoll, Reconciliation
+from shared.schemas.instruments import Instrument, ScenarioSet
+from shared.schemas.kill_switches import KillAcknowledgement, KillReason, KillReductions, KillSwitchCreate
+from shared.schemas.limits import LimitsRollback, LimitsUpdate
+from shared.schemas.orders import Fill, OrderClose, OrderReplace, OrderStatus, ReplaceAcknowledgement
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,14 @@ class SetInstruments:
 
 
 @dataclass(frozen=True, slots=True)
+class SetScenarios:
+    """Measure VaR and ES on other returns."""
+
+    scenarios: ScenarioSet
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
 class SetLimits:
     """Give an account a new limit profile."""
 
@@ -35,21 +44,61 @@ class SetLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class RollBackLimits:
+    """Put an earlier limit profile of an account in force again."""
+
+    account_id: str
+    request: LimitsRollback
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
 class SetMarks:
     """Take marks of one simulation, or live ones."""
 
     simulation_id: str | None
-    marks: tuple[Mark, ...]
+    marks: tuple[Quote, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class PlaceOrder:
     """Decide on an order."""
 
     account_id: str
-    order: Order
+    order: OrderTerms
     by: str
     correlation_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceOrders:
+    """Decide on orders in their sequence; with `all_or_none` one denial denies them all."""
+
+    account_id: str
+    orders: tuple[OrderTerms, ...]
+    all_or_none: bool
+    by: str
+    correlation_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReplaceOrder:
+    """Decide on a change of an open order."""
+
+    account_id: str
+    client_order_id: str
+    request: OrderReplace
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class AcknowledgeReplace:
+    """Take the venue's word on a replacement."""
+
+    account_id: str
+    client_order_id: str
+    request: ReplaceAcknowledgement
+    by: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +131,34 @@ class RollDay:
 
 
 @dataclass(frozen=True, slots=True)
+class MoveCash:
+    """Pay in or out."""
+
+    account_id: str
+    request: CashMovement
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reconcile:
+    """Compare an account with its broker, and take the broker's word where asked to."""
+
+    account_id: str
+    request: Reconciliation
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResetBreaker:
+    """Open a breaker halfway, or enable a strategy the throttle disabled."""
+
+    account_id: str
+    name: str
+    reason: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
 class ActivateKillSwitch:
     """Stop a scope."""
 
@@ -89,26 +166,74 @@ class ActivateKillSwitch:
     request: KillSwitchCreate
     kind: KillReason
     by: str
+    reductions: KillReductions | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AcknowledgeKill:
+    """Note that execution has sent the cancels of a switch."""
+
+    kill_switch_id: str
+    request: KillAcknowledgement
+    by: str
 
 
 @dataclass(frozen=True, slots=True)
 class ReleaseKillSwitch:
-    """Let a scope trade again."""
+    """Let a scope trade again; with `four_eyes` the first admin's word is a request only."""
 
     kill_switch_id: str
     reason: str
     by: str
+    four_eyes: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PromiseHeartbeat:
+    """Stop a strategy when it has not been heard of for so long; 0 ends that."""
+
+    strategy_id: str
+    timeout_seconds: int
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class StartEngine:
+    """Note that this process leads; where `halted`, live accounts must be reconciled first."""
+
+    build: str
+    configuration_hash: str
+    halted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PassTime:
+    """Let time pass: cool-downs end, and strategies not heard of are stopped."""
+
+    silent: tuple[str, ...] = ()
 
 
 Command = (
     OpenAccount
     | SetInstruments
+    | SetScenarios
     | SetLimits
+    | RollBackLimits
     | SetMarks
     | PlaceOrder
+    | PlaceOrders
+    | ReplaceOrder
+    | AcknowledgeReplace
     | CloseOrder
     | ApplyFill
     | RollDay
+    | MoveCash
+    | Reconcile
+    | ResetBreaker
     | ActivateKillSwitch
+    | AcknowledgeKill
     | ReleaseKillSwitch
+    | PromiseHeartbeat
+    | StartEngine
+    | PassTime
 )

@@ -1,40 +1,39 @@
 """One way in: a command, the state and the time give events or a refusal."""
 
 from collections.abc import Callable
-from datetime import datetime
 from typing import Any
 
-from services.risk.core import accounts, fills, kill_switches, orders
-from services.risk.core.commands import (
-    ActivateKillSwitch,
-    ApplyFill,
-    CloseOrder,
-    Command,
-    OpenAccount,
-    PlaceOrder,
-    ReleaseKillSwitch,
-    RollDay,
-    SetInstruments,
-    SetLimits,
-    SetMarks,
-)
+from services.risk.core import accounts, batch, engine_life, fills, kill_switches, market, orders, reconciliation, watch
+from services.risk.core import commands as ask
 from services.risk.core.outcome import Outcome
 from services.risk.core.state import FirmState
 
-_DECIDERS: dict[type, Callable[[FirmState, Any, datetime], Outcome]] = {
-    OpenAccount: accounts.open_account,
-    SetInstruments: accounts.set_instruments,
-    SetLimits: accounts.set_limits,
-    SetMarks: accounts.set_marks,
-    RollDay: accounts.roll_day,
-    PlaceOrder: orders.place_order,
-    CloseOrder: orders.close_order,
-    ApplyFill: fills.apply_fill,
-    ActivateKillSwitch: kill_switches.activate,
-    ReleaseKillSwitch: kill_switches.release,
+_DECIDERS: dict[type, Callable[[FirmState, Any, int], Outcome]] = {
+    ask.OpenAccount: accounts.open_account,
+    ask.SetInstruments: market.set_instruments,
+    ask.SetScenarios: market.set_scenarios,
+    ask.SetLimits: accounts.set_limits,
+    ask.RollBackLimits: accounts.roll_back_limits,
+    ask.SetMarks: market.set_marks,
+    ask.MoveCash: accounts.move_cash,
+    ask.RollDay: accounts.roll_day,
+    ask.Reconcile: reconciliation.reconcile,
+    ask.PlaceOrder: orders.place_order,
+    ask.PlaceOrders: batch.place_orders,
+    ask.ReplaceOrder: orders.replace_order,
+    ask.AcknowledgeReplace: orders.acknowledge_replace,
+    ask.CloseOrder: orders.close_order,
+    ask.ApplyFill: fills.apply_fill,
+    ask.ResetBreaker: watch.reset_breaker,
+    ask.ActivateKillSwitch: kill_switches.activate,
+    ask.AcknowledgeKill: kill_switches.acknowledge,
+    ask.ReleaseKillSwitch: kill_switches.release,
+    ask.PromiseHeartbeat: kill_switches.promise_heartbeat,
+    ask.StartEngine: engine_life.start,
+    ask.PassTime: engine_life.pass_time,
 }
 
 
-def decide(state: FirmState, command: Command, now: datetime) -> Outcome:
+def decide(state: FirmState, command: ask.Command, now: int) -> Outcome:
     """Return the events a command gives, none where it was carried out before; the state is not changed."""
     return _DECIDERS[type(command)](state, command, now)

@@ -1,23 +1,29 @@
-"""Decide on kill switches."""
+"""Decide on kill switches and heartbeats."""
 
-from datetime import datetime
-
-from services.risk.core.commands import ActivateKillSwitch, ReleaseKillSwitch
+from services.risk.core.commands import AcknowledgeKill, ActivateKillSwitch, PromiseHeartbeat, ReleaseKillSwitch
 from services.risk.core.outcome import Event, Outcome, conflict, not_found
 from services.risk.core.state import Account, FirmState, OrderRecord
-from shared.schemas.events import CancelledOrder, KillSwitchActivated, KillSwitchReleased
+from services.risk.core.units import moment
+from shared.schemas.events import (
+    CancelledOrder,
+    HeartbeatSet,
+    KillAcknowledged,
+    KillReleaseRequested,
+    KillSwitchActivated,
+    KillSwitchReleased,
+)
 from shared.schemas.journal import EventKind
-from shared.schemas.kill_switches import KillScope, KillSwitchCreate
+from shared.schemas.kill_switches import KillReductions, KillScope, KillSwitchCreate
 
 
-def activate(state: FirmState, command: ActivateKillSwitch, now: datetime) -> Outcome:
+def activate(state: FirmState, command: ActivateKillSwitch, now: int) -> Outcome:
     """Stop a scope and cancel its open orders; a target need not exist, so that it can be stopped beforehand."""
     if command.kill_switch_id in state.kill_switches:
         return ()
     request = command.request
     cancelled = [
         CancelledOrder(account_id=account.account_id, client_order_id=record.order.client_order_id)
-        for account in state.accounts.values()
+        for account in _accounts(state, request)
         for record in account.open_orders.values()
         if _covers(request, account, record)
     ]
@@ -26,23 +32,70 @@ def activate(state: FirmState, command: ActivateKillSwitch, now: datetime) -> Ou
         scope=request.scope,
         target=request.target,
         kind=command.kind,
+        reductions=command.reductions or (KillReductions.ALL if request.allow_reducing else KillReductions.NONE),
         reason=request.reason,
         cancelled=cancelled,
         by=command.by,
-        ts_event=now,
+        ts_event=moment(now),
     )
     return (Event(EventKind.KILL_SWITCH_ACTIVATED, None, body),)
 
 
-def release(state: FirmState, command: ReleaseKillSwitch, now: datetime) -> Outcome:
-    """Let a scope trade again."""
+def acknowledge(state: FirmState, command: AcknowledgeKill, now: int) -> Outcome:
+    """Note that an execution engine has sent the cancels; once more gives no event."""
+    switch = state.kill_switches.get(command.kill_switch_id)
+    if switch is None:
+        return not_found(f"kill switch {command.kill_switch_id} does not exist")
+    if command.request.execution_id in switch.acknowledged_by:
+        return ()
+    body = KillAcknowledged(
+        kill_switch_id=command.kill_switch_id,
+        execution_id=command.request.execution_id,
+        cancelled_orders=command.request.cancelled_orders,
+        by=command.by,
+        ts_event=moment(now),
+    )
+    return (Event(EventKind.KILL_ACKNOWLEDGED, None, body),)
+
+
+def release(state: FirmState, command: ReleaseKillSwitch, now: int) -> Outcome:
+    """Let a scope trade again; with four eyes the first word is a request, and another admin's the release."""
     switch = state.kill_switches.get(command.kill_switch_id)
     if switch is None:
         return not_found(f"kill switch {command.kill_switch_id} does not exist")
     if switch.released_at is not None:
         return conflict(f"kill switch {command.kill_switch_id} was released by {switch.released_by}")
-    body = KillSwitchReleased(kill_switch_id=command.kill_switch_id, reason=command.reason, by=command.by, ts_event=now)
+    if command.four_eyes and switch.release_requested_by is None:
+        request = KillReleaseRequested(
+            kill_switch_id=command.kill_switch_id, reason=command.reason, by=command.by, ts_event=moment(now)
+        )
+        return (Event(EventKind.KILL_RELEASE_REQUESTED, None, request),)
+    if command.four_eyes and switch.release_requested_by == command.by:
+        return conflict(f"{command.by} asked for the release; another admin must confirm it")
+    body = KillSwitchReleased(
+        kill_switch_id=command.kill_switch_id, reason=command.reason, by=command.by, ts_event=moment(now)
+    )
     return (Event(EventKind.KILL_SWITCH_RELEASED, None, body),)
+
+
+def promise_heartbeat(state: FirmState, command: PromiseHeartbeat, now: int) -> Outcome:
+    """Take or end a strategy's promise to be heard of; the same again gives no event."""
+    if state.heartbeats.get(command.strategy_id, 0) == command.timeout_seconds:
+        return ()
+    body = HeartbeatSet(
+        strategy_id=command.strategy_id,
+        timeout_seconds=command.timeout_seconds,
+        by=command.by,
+        ts_event=moment(now),
+    )
+    return (Event(EventKind.HEARTBEAT_SET, None, body),)
+
+
+def _accounts(state: FirmState, request: KillSwitchCreate) -> list[Account]:
+    if request.scope is KillScope.ACCOUNT:
+        account = state.accounts.get(request.target or "")
+        return [account] if account else []
+    return list(state.accounts.values())
 
 
 def _covers(request: KillSwitchCreate, account: Account, record: OrderRecord) -> bool:

@@ -1,60 +1,117 @@
-"""How close an account is to its limits."""
+"""How close an account is to its limits: what is measured of its positions as they are, and the level that makes."""
 
-from dataclasses import dataclass
-
-from services.risk.core.checks.context import BEYOND, share
+from services.risk.core.breakers import tidy
+from services.risk.core.scenarios import current_exposures
 from services.risk.core.state import Account, FirmState
-from shared.money import ZERO
+from services.risk.core.units import SCALE, SCALE2
+from services.risk.core.var.historical import historical
+from shared.schemas.breakers import BreakerName
 from shared.schemas.decisions import RiskLevel
 from shared.schemas.limits import Utilisation
 
+# What a utilisation beyond every measure is shown as: JSON has no infinity.
+BEYOND = 1e9
 # Share of a limit in use from which the level holds.
-_BANDS = ((1.0, RiskLevel.RED), (0.8, RiskLevel.ORANGE), (0.6, RiskLevel.YELLOW))
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """The level of an account, why, and how much of each limit it uses."""
-
-    level: RiskLevel
-    reason: str
-    utilisations: list[Utilisation]
+FIRST_BAND = 0.6
+_BANDS = ((1.0, RiskLevel.RED), (0.8, RiskLevel.ORANGE), (FIRST_BAND, RiskLevel.YELLOW))
 
 
 def level_of(utilisation: float) -> RiskLevel:
     """Return the level a utilisation stands for."""
-    return next((level for least, level in _BANDS if utilisation >= least), RiskLevel.GREEN)
+    for least, level in _BANDS:
+        if utilisation >= least:
+            return level
+    return RiskLevel.GREEN
 
 
-def standing(state: FirmState, account: Account) -> Standing:
-    """Return where an account stands now, by its positions and without its open orders' worst case."""
-    used = utilisations(state, account)
-    switches = state.active_switches(account.account_id, None, None)
-    if switches:
-        return Standing(RiskLevel.BLACK, f"{switches[0].scope} is stopped: {switches[0].reason}", used)
-    worst = max(used, key=lambda each: each.utilisation)
-    level = level_of(worst.utilisation)
-    return Standing(level, f"{worst.name} uses {min(worst.utilisation, BEYOND):.0%} of its limit", used)
+def share(value: int, of: int) -> float:
+    """Return a value as a fraction of another, `BEYOND` where that is not positive."""
+    return tidy(min(value / of, BEYOND)) if of > 0 else (BEYOND if value > 0 else 0.0)
 
 
-def utilisations(state: FirmState, account: Account) -> list[Utilisation]:
-    """Return how much of each limit is used."""
-    limits, equity = account.limits.limits, state.equity(account)
-    largest = margined = ZERO
-    for symbol, holding in account.holdings.items():
-        instrument = state.instruments[symbol]
-        notional = abs(holding.quantity) * state.price(account, symbol) * instrument.multiplier
-        largest = max(largest, notional)
-        if instrument.margined:
-            margined += notional
-    start, high = account.start_of_day_equity, account.high_water_mark
-    measured = [
-        ("position", share(largest, equity), limits.max_position_fraction),
-        ("leverage", share(margined, equity), limits.max_leverage),
-        ("daily_loss", share(max(start - equity, ZERO), start), limits.max_daily_loss_fraction),
-        ("drawdown", share(max(high - equity, ZERO), high), limits.max_drawdown_fraction),
-    ]
+def current_tail(state: FirmState, account: Account) -> tuple[float, float] | None:
+    """Return historical VaR and ES of the positions as they are, over equity; None where it cannot be measured."""
+    scenarios, confidence = state.scenarios, account.profile.limits.var_confidence
+    if scenarios is None or account.equity <= 0:
+        return None
+    exposures = current_exposures(scenarios, account.positions)
+    if not exposures or not scenarios.measures(next(iter(exposures)), confidence):
+        return None
+    found = historical(scenarios.matrix.scenario_pnl(exposures), account.equity / SCALE, confidence)
+    return found.value_at_risk, found.expected_shortfall
+
+
+def measures(state: FirmState, account: Account) -> dict[str, float]:
+    """Return every measure that has a limit, of the positions as they are; the tail only where it is measured."""
+    equity, start, high = account.equity, account.start_of_day_equity, account.high_water_mark
+    sectors: dict[str, int] = {}
+    classes: dict[str, int] = {}
+    largest = net = 0
+    for position in account.positions.values():
+        now, terms = position.now, position.terms
+        if not now:
+            continue
+        largest = max(largest, now)
+        net += now if (position.quantity > 0) == (position.direction >= 0) else -now
+        classes[terms.asset_class] = classes.get(terms.asset_class, 0) + now
+        if terms.sector is not None:
+            sectors[terms.sector] = sectors.get(terms.sector, 0) + now
+    found = {
+        "position": share(largest, equity),
+        "sector": share(max(sectors.values(), default=0), equity),
+        "asset_class": share(max(classes.values(), default=0), equity),
+        "gross_exposure": share(account.gross_now, equity),
+        "net_exposure": share(abs(net), equity),
+        "leverage": share(account.leverage_now, equity),
+        "turnover": share(account.turnover, start * SCALE2),
+        "daily_loss": share(max(start - equity, 0), start),
+        "drawdown": share(max(high - equity, 0), high),
+    }
+    tail = current_tail(state, account)
+    if tail is not None:
+        found["value_at_risk"], found["expected_shortfall"] = tail
+    return found
+
+
+def utilisations(account: Account, found: dict[str, float]) -> list[Utilisation]:
+    """Return how much of every limit that is on the measures use."""
+    limits = account.profile.limits
+    on = {
+        "position": limits.max_position_fraction,
+        "sector": limits.max_sector_fraction,
+        "asset_class": limits.max_asset_class_fraction,
+        "gross_exposure": limits.max_gross_exposure,
+        "net_exposure": limits.max_net_exposure,
+        "leverage": limits.max_leverage,
+        "turnover": limits.max_turnover,
+        "daily_loss": limits.max_daily_loss_fraction,
+        "drawdown": limits.max_drawdown_fraction,
+        "value_at_risk": limits.max_var_fraction,
+        "expected_shortfall": limits.max_expected_shortfall_fraction,
+    }
     return [
-        Utilisation(name=name, value=value, limit=limit, utilisation=min(value / limit, BEYOND))
-        for name, value, limit in measured
+        Utilisation(name=name, value=value, limit=limit, utilisation=tidy(min(value / limit, BEYOND)))
+        for name, value in found.items()
+        if (limit := on[name]) is not None
     ]
+
+
+def standing(account: Account, found: dict[str, float]) -> tuple[RiskLevel, str]:
+    """Return the level of an account and why: by the worst share of a limit its positions use."""
+    worst = max(utilisations(account, found), key=lambda each: each.utilisation)
+    return level_of(worst.utilisation), f"{worst.name} uses {worst.utilisation:.0%} of its limit"
+
+
+def watched(found: dict[str, float]) -> dict[BreakerName, float]:
+    """Return what the breakers look at; VaR only where it is measured."""
+    values = {name: found.get(_WATCHED[name]) for name in BreakerName}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+_WATCHED = {
+    BreakerName.VAR: "value_at_risk",
+    BreakerName.DRAWDOWN: "drawdown",
+    BreakerName.DAILY_LOSS: "daily_loss",
+    BreakerName.LEVERAGE: "leverage",
+    BreakerName.CONCENTRATION: "position",
+}

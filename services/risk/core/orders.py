@@ -1,64 +1,190 @@
-"""Decide on orders, and on their ends."""
+"""Decide on orders, on changes of them, and on their ends."""
 
-from datetime import datetime
+from dataclasses import replace
 
-from services.risk.core.checks import reasons, run, worst_utilisation
-from services.risk.core.checks.context import OrderContext
-from services.risk.core.commands import CloseOrder, PlaceOrder
-from services.risk.core.levels import level_of
-from services.risk.core.outcome import Event, Outcome, conflict, fingerprint, invalid, not_found
+from services.risk.core.bodies import Broken, Closed, Decided, OrderTerms, Verdict
+from services.risk.core.checks import Evaluation, evaluate
+from services.risk.core.codec import reason
+from services.risk.core.commands import AcknowledgeReplace, CloseOrder, PlaceOrder, ReplaceOrder
+from services.risk.core.levels import FIRST_BAND, level_of
+from services.risk.core.outcome import Event, Outcome, conflict, invalid, not_found
 from services.risk.core.state import OPEN, Account, FirmState
-from shared.schemas.decisions import DecisionContent, DenialCode, RiskLevel, Verdict
-from shared.schemas.events import OrderClosed, OrderDecided
+from services.risk.core.units import amount, micros, moment, units
+from shared.schemas.decisions import DecisionContent, RiskLevel
+from shared.schemas.decisions import Verdict as Answer
+from shared.schemas.denials import DenialCode
+from shared.schemas.events import OrderReplaced, ReplaceAcknowledged
 from shared.schemas.journal import EventKind
 
+# A smaller order would break these too: there is no largest quantity that would have passed.
+_WHATEVER_THE_SIZE = frozenset(
+    {
+        DenialCode.KILL_SWITCH_ACTIVE,
+        DenialCode.NOT_RECONCILED,
+        DenialCode.INSTRUMENT_UNKNOWN,
+        DenialCode.INSTRUMENT_NOT_TRADABLE,
+        DenialCode.TICK_SIZE,
+        DenialCode.MESSAGE_RATE,
+        DenialCode.REPEATED_EXECUTION,
+        DenialCode.PRICE_COLLAR,
+        DenialCode.FX_RATE_MISSING,
+        DenialCode.MARK_MISSING,
+        DenialCode.MARK_STALE,
+        DenialCode.MARK_QUALITY,
+        DenialCode.MAX_OPEN_ORDERS,
+        DenialCode.SELF_MATCH,
+        DenialCode.VAR_UNAVAILABLE,
+    }
+)
 
-def place_order(state: FirmState, command: PlaceOrder, now: datetime) -> Outcome:
+
+def place_order(state: FirmState, command: PlaceOrder, now: int) -> Outcome:
     """Approve or deny an order; the same order again gives no event, another under its id is refused."""
     account = state.accounts.get(command.account_id)
     if account is None:
         return not_found(f"account {command.account_id} does not exist")
     order = command.order
-    request_hash = fingerprint(order)
     known = account.orders.get(order.client_order_id)
     if known is not None:
-        if known.request_hash == request_hash:
+        if known.decided.order == order:
             return ()
         return conflict(f"client_order_id {order.client_order_id} was used for another order")
-    moment = time_of(account, order.ts_event, now)
-    if moment is None:
-        return invalid("an order of a simulated account needs ts_event")
-    context = OrderContext(state, account, order, moment, state.equity(account))
-    findings = run(context)
-    denied = reasons(findings)
-    worst = worst_utilisation(findings)
-    killed = any(reason.code is DenialCode.KILL_SWITCH_ACTIVE for reason in denied)
-    content = DecisionContent(
-        decision=Verdict.DENIED if denied else Verdict.APPROVED,
-        account_id=account.account_id,
-        client_order_id=order.client_order_id,
-        reasons=denied,
-        risk_score=min(max(worst, 0.0), 1.0),
-        risk_level=RiskLevel.BLACK if killed else level_of(worst),
-        ts_event=moment,
+    time = now
+    if account.simulation_id is not None:
+        if order.ts is None:
+            return invalid("an order of a simulated account needs ts_event")
+        time = later(account, order.ts)
+    found = evaluate(state, account, order, time)
+    verdict = judge(state, account, order, time, found)
+    case = found.case
+    body = Decided(
+        account.account_id,
+        account.simulation_id,
+        account.session_date,
+        order,
+        verdict,
+        case.mark.price if case else 0,
+        case.mark.ts if case else 0,
+        command.by,
+        command.correlation_id,
     )
-    body = OrderDecided(
-        account_id=account.account_id,
-        simulation_id=account.simulation_id,
-        session_date=account.session_date,
-        order=order,
-        request_hash=request_hash,
-        decision=content,
-        mark=context.mark,
-        by=command.by,
-        correlation_id=command.correlation_id,
-        ts_event=moment,
-    )
-    kind = EventKind.ORDER_DENIED if denied else EventKind.ORDER_APPROVED
+    kind = EventKind.ORDER_APPROVED if verdict.approved else EventKind.ORDER_DENIED
     return (Event(kind, account.account_id, body),)
 
 
-def close_order(state: FirmState, command: CloseOrder, now: datetime) -> Outcome:
+def judge(
+    state: FirmState, account: Account, order: OrderTerms, now: int, found: Evaluation, replaces: int | None = None
+) -> Verdict:
+    """Return the verdict on what the checks found."""
+    broken, worst = found.broken, found.worst
+    most = None
+    level = RiskLevel.GREEN if worst < FIRST_BAND else level_of(worst)
+    if broken:
+        if broken[0].code is DenialCode.KILL_SWITCH_ACTIVE:
+            level = RiskLevel.BLACK
+        most = largest_passing(state, account, order, now, broken, replaces)
+    return Verdict(
+        not broken,
+        broken,
+        int(min(worst, 1.0) * 1_000_000) / 1_000_000,
+        level,
+        most,
+        account.limits.version,
+        state.kill_epoch,
+        now,
+    )
+
+
+def largest_passing(
+    state: FirmState, account: Account, order: OrderTerms, now: int, broken: list[Broken], replaces: int | None = None
+) -> int:
+    """Return the largest quantity, in whole lots and at most the order's, that would pass; 0 where none would.
+
+    By bisection: what passes at one size passes at every smaller one.
+    """
+    if any(each.code in _WHATEVER_THE_SIZE for each in broken):
+        return 0
+    lot = state.instruments[order.symbol].lot
+    # `low` lots pass, or are none; more than `high` do not, or were not asked for.
+    low, high = 0, (order.quantity - 1) // lot
+    while low < high:
+        middle = (low + high + 1) // 2
+        smaller = replace(order, quantity=middle * lot)
+        if evaluate(state, account, smaller, now, replaces).broken:
+            high = middle - 1
+        else:
+            low = middle
+    return low * lot
+
+
+def replace_order(state: FirmState, command: ReplaceOrder, now: int) -> Outcome:
+    """Approve or deny a change of an open order; the same again gives no event."""
+    account = state.accounts.get(command.account_id)
+    record = account.orders.get(command.client_order_id) if account else None
+    if account is None or record is None:
+        return not_found(f"account {command.account_id} has no order {command.client_order_id}")
+    request = command.request
+    if request.replace_id in (record.replaced or ()):
+        return ()
+    if record.status not in OPEN:
+        return conflict(f"the order is {record.status} and cannot be replaced")
+    if record.replacement is not None:
+        return conflict(f"replacement {record.replacement.replace_id} has not been acknowledged")
+    if (request.limit_price is None) != (record.order.limit == 0):
+        return invalid("a replacement keeps the order's type: limit_price is required for LIMIT and absent for MARKET")
+    filled = record.order.quantity - record.leaves
+    quantity = units(request.quantity)
+    if quantity <= filled:
+        return conflict(f"{amount(filled):f} of the order are filled already; cancel it instead")
+    time = time_of(account, micros(request.ts_event) if request.ts_event else None, now)
+    if time is None:
+        return invalid("a replacement in a simulated account needs ts_event")
+    limit = units(request.limit_price) if request.limit_price else 0
+    changed = replace(record.order, quantity=quantity - filled, limit=limit)
+    found = evaluate(state, account, changed, time, record.held)
+    verdict = judge(state, account, changed, time, found, record.held)
+    if verdict.max_quantity:
+        verdict.max_quantity += filled
+    body = OrderReplaced(
+        account_id=account.account_id,
+        client_order_id=command.client_order_id,
+        replace_id=request.replace_id,
+        quantity=request.quantity,
+        limit_price=request.limit_price,
+        decision=content_of(verdict, account.account_id, command.client_order_id),
+        by=command.by,
+        ts_event=moment(time),
+    )
+    kind = EventKind.ORDER_REPLACED if verdict.approved else EventKind.REPLACE_DENIED
+    return (Event(kind, account.account_id, body),)
+
+
+def acknowledge_replace(state: FirmState, command: AcknowledgeReplace, now: int) -> Outcome:
+    """Put a replacement in force, or drop it; the same word again gives no event."""
+    account = state.accounts.get(command.account_id)
+    record = account.orders.get(command.client_order_id) if account else None
+    if account is None or record is None:
+        return not_found(f"account {command.account_id} has no order {command.client_order_id}")
+    request = command.request
+    if record.replacement is None or record.replacement.replace_id != request.replace_id:
+        if request.replace_id in (record.replaced or ()):
+            return ()
+        return not_found(f"the order has no replacement {request.replace_id}")
+    time = time_of(account, micros(request.ts_event) if request.ts_event else None, now)
+    if time is None:
+        return invalid("an acknowledgement in a simulated account needs ts_event")
+    body = ReplaceAcknowledged(
+        account_id=account.account_id,
+        client_order_id=command.client_order_id,
+        replace_id=request.replace_id,
+        accepted=request.accepted,
+        by=command.by,
+        ts_event=moment(time),
+    )
+    return (Event(EventKind.REPLACE_ACKNOWLEDGED, account.account_id, body),)
+
+
+def close_order(state: FirmState, command: CloseOrder, now: int) -> Outcome:
     """End an open order; the same end again gives no event, another end is refused."""
     account = state.accounts.get(command.account_id)
     record = account.orders.get(command.client_order_id) if account else None
@@ -68,27 +194,47 @@ def close_order(state: FirmState, command: CloseOrder, now: datetime) -> Outcome
         return ()
     if record.status not in OPEN:
         return conflict(f"the order is {record.status} and cannot become {command.status}")
-    moment = time_of(account, command.request.ts_event, now)
-    if moment is None:
+    given = command.request.ts_event
+    time = time_of(account, micros(given) if given else None, now)
+    if time is None:
         return invalid("the end of an order of a simulated account needs ts_event")
-    body = OrderClosed.model_validate(
-        {
-            "account_id": account.account_id,
-            "client_order_id": command.client_order_id,
-            "status": command.status,
-            "reason": command.request.reason,
-            "leaves_quantity": record.leaves,
-            "by": command.by,
-            "ts_event": moment,
-        }
+    body = Closed(
+        account.account_id,
+        command.client_order_id,
+        command.status,
+        command.request.reason,
+        record.leaves,
+        command.by,
+        time,
     )
     return (Event(EventKind.ORDER_CLOSED, account.account_id, body),)
 
 
-def time_of(account: Account, given: datetime | None, now: datetime) -> datetime | None:
+def content_of(verdict: Verdict, account_id: str, client_order_id: str) -> DecisionContent:
+    """Return a verdict as callers see it."""
+    return DecisionContent.model_validate(
+        {
+            "decision": Answer.APPROVED if verdict.approved else Answer.DENIED,
+            "account_id": account_id,
+            "client_order_id": client_order_id,
+            "reasons": [reason(each) for each in verdict.broken],
+            "max_quantity": None if verdict.max_quantity is None else amount(verdict.max_quantity),
+            "risk_score": verdict.risk_score,
+            "risk_level": verdict.level,
+            "policy_version": verdict.policy_version,
+            "kill_epoch": verdict.kill_epoch,
+            "ts_event": moment(verdict.ts),
+        }
+    )
+
+
+def time_of(account: Account, given: int | None, now: int) -> int | None:
     """Return the time an account lives at: the system's, or for a simulated one the newest a command carried."""
     if account.simulation_id is None:
         return now
-    if given is None:
-        return None
-    return max(given, account.clock) if account.clock else given
+    return None if given is None else later(account, given)
+
+
+def later(account: Account, given: int) -> int:
+    """Return a simulated account's time: it never goes back."""
+    return max(given, account.clock) if account.clock is not None else given

@@ -6,8 +6,11 @@ from hashlib import sha256
 
 from pydantic import BaseModel
 
+from services.risk.core.bodies import Closed, Decided, Filled, Marked
 from shared.schemas.events import EventBody
 from shared.schemas.journal import EventKind
+
+Body = Decided | Closed | Filled | Marked | EventBody
 
 
 class RefusalKind(StrEnum):
@@ -26,13 +29,13 @@ class Refused:
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Event:
     """A row to be: its kind, whose it is, what it says."""
 
     kind: EventKind
     account_id: str | None
-    body: EventBody
+    body: Body
 
 
 Outcome = tuple[Event, ...] | Refused

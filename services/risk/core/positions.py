@@ -1,73 +1,143 @@
-"""Positions at average cost, and what they are worth."""
+"""Positions at average cost, what their open orders could make of them, and what they are worth."""
 
-from dataclasses import dataclass
-from decimal import Context, Decimal
+from bisect import bisect_left, insort
+from dataclasses import dataclass, field
 
-from shared.money import DECIMAL_PLACES, MAX_DIGITS, ZERO, round_amount
-from shared.schemas.instruments import Instrument
-
-# Holds the product of any three amounts: folding what happened must work whatever the mark is.
-_WIDE = Context(prec=3 * MAX_DIGITS)
-_QUANTUM = Decimal(1).scaleb(-DECIMAL_PLACES)
+from services.risk.core.terms import Terms
+from services.risk.core.units import SCALE, SCALE2, SCALE3, half_even
+from shared.schemas.base import Severity
 
 
 @dataclass(slots=True)
-class Holding:
-    """A position in one symbol, and what its open orders could still add to it."""
+class HeldMark:
+    """A price risk values at; one that jumped waits in `suspect` until the next confirms it."""
 
-    quantity: Decimal = ZERO
-    average_price: Decimal = ZERO
-    open_buy: Decimal = ZERO
-    open_sell: Decimal = ZERO
+    price: int
+    ts: int
+    delta: int | None = None
+    quality: Severity = Severity.OK
+    suspect: int = 0
 
-    def worst_quantity(self, extra_buy: Decimal = ZERO, extra_sell: Decimal = ZERO) -> Decimal:
-        """Return the largest absolute position if only the buys, or only the sells, were filled."""
-        longest = self.quantity + self.open_buy + extra_buy
-        shortest = self.quantity - self.open_sell - extra_sell
-        return max(abs(longest), abs(shortest))
+
+@dataclass(slots=True)
+class Position:
+    """A position in one symbol, and its share of every measure of its account.
+
+    Quantities, prices and money are in units of 10^-10; the worth of one unit of quantity in those of 10^-20.
+    """
+
+    terms: Terms
+    mark: HeldMark | None = None
+    quantity: int = 0
+    average_price: int = 0
+    open_buy: int = 0
+    open_sell: int = 0
+    day_start: int = 0
+    # Own resting limit prices, ascending: what an order of the other side must not reach.
+    bids: list[int] = field(default_factory=list)
+    asks: list[int] = field(default_factory=list)
+    # The worth of one unit now in the account's currency.
+    unit: int = 0
+    # The rate of the instrument's currency in the account's.
+    rate: int = SCALE
+    # What one unit counts for in exposures, with the sign of its direction: of an option the delta's share.
+    direction: int = 0
+    exposure: int = 0
+    # Of the account's sums, what this position is: kept, so that a change takes out exactly what was put in.
+    value: int = 0
+    now: int = 0
+    worst: int = 0
+    # Signed notionals if all open sells, or buys, were filled: products, of scale 10^-30.
+    low: int = 0
+    high: int = 0
+    # Initial margin, of scale 10^-20.
+    margin: int = 0
+    # Worth of open orders, of scale 10^-30.
+    open_value: int = 0
+
+    @property
+    def highest(self) -> int:
+        """Return the quantity if all open buys, and no sells, were filled."""
+        return self.quantity + self.open_buy
+
+    @property
+    def lowest(self) -> int:
+        """Return the quantity if all open sells, and no buys, were filled."""
+        return self.quantity - self.open_sell
+
+    @property
+    def reserved(self) -> int:
+        """Return the quantity furthest from zero that open orders can lead to."""
+        high, low = self.quantity + self.open_buy, self.quantity - self.open_sell
+        return high if high >= -low else low
+
+    def measure_reserved(self) -> None:
+        """Take anew what open orders have a part in."""
+        high, low = self.quantity + self.open_buy, self.quantity - self.open_sell
+        self.worst = -(-(high if high > -low else -low) * self.exposure // SCALE2)
+        self.margin = self.worst * self.terms.margin
+        self.open_value = (self.open_buy + self.open_sell) * self.unit
+        direction = self.direction
+        if direction >= 0:
+            self.low, self.high = low * direction, high * direction
+        else:
+            self.low, self.high = high * direction, low * direction
+
+    def measure(self) -> None:
+        """Take every measure anew, from the quantities and what a unit is worth."""
+        self.measure_reserved()
+        quantity = self.quantity
+        self.now = -(-abs(quantity) * self.exposure // SCALE2)
+        if not quantity:
+            self.value = 0
+        elif self.terms.margined:
+            cost = self.average_price * self.terms.multiplier
+            self.value = half_even(quantity * (self.unit * SCALE - cost * self.rate), SCALE3)
+        else:
+            self.value = half_even(quantity * self.unit, SCALE2)
+
+    def rest(self, buy: bool, price: int) -> None:
+        """Note a resting limit price."""
+        insort(self.bids if buy else self.asks, price)
+
+    def unrest(self, buy: bool, price: int) -> None:
+        """Forget a resting limit price."""
+        prices = self.bids if buy else self.asks
+        del prices[bisect_left(prices, price)]
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What a fill does to a position."""
+    """What a fill does to a position; money in the account's currency, the price in the instrument's."""
 
-    quantity: Decimal
-    average_price: Decimal
-    realised_pnl: Decimal
-    cash: Decimal
+    quantity: int
+    average_price: int
+    realised_pnl: int
+    cash: int
 
 
-def fill(holding: Holding, signed_quantity: Decimal, price: Decimal, fee: Decimal, instrument: Instrument) -> Change:
-    """Return what a fill changes, at average cost; a fill through zero closes one position and opens the other.
+def fill(held: int, average: int, signed: int, price: int, fee: int, terms: Terms, rate: int) -> Change:
+    """Return what a fill changes, at average cost; one through zero closes a position and opens the other.
 
-    `realised_pnl` is before the fee; `cash` is what the account's cash changes by.
+    `realised_pnl` is before the fee; `cash` is what the account's cash changes by; `rate` is that of the
+    instrument's currency in the account's, of scale 10^-10.
     """
-    before, average = holding.quantity, holding.average_price
-    after = before + signed_quantity
-    realised = ZERO
-    if before * signed_quantity < 0:
-        closed = min(abs(before), abs(signed_quantity))
-        gain = (price - average) if before > 0 else (average - price)
-        realised = round_amount(gain * closed * instrument.multiplier)
+    after, realised = held + signed, 0
+    if held * signed < 0:
+        closed = min(abs(held), abs(signed))
+        gain = price - average if held > 0 else average - price
+        realised = half_even(gain * closed * terms.multiplier * rate, SCALE3)
         if after == 0:
-            average = ZERO
-        elif after * before < 0:
+            average = 0
+        elif after * held < 0:
             average = price
     else:
-        average = round_amount((average * abs(before) + price * abs(signed_quantity)) / abs(after))
-    if instrument.margined:
-        cash = realised - fee
-    else:
-        cash = -round_amount(signed_quantity * price * instrument.multiplier) - fee
-    return Change(after, average, realised, cash)
+        average = half_even(average * abs(held) + price * abs(signed), abs(after))
+    paid = -realised if terms.margined else half_even(signed * price * terms.multiplier * rate, SCALE3)
+    return Change(after, average, realised, -paid - fee)
 
 
-def value_of(holding: Holding, price: Decimal, instrument: Instrument) -> Decimal:
-    """Return what a position adds to equity: its worth, or its unrealised profit where it is margined."""
-    basis = price - holding.average_price if instrument.margined else price
-    return (holding.quantity * basis * instrument.multiplier).quantize(_QUANTUM, context=_WIDE)
-
-
-def unrealised_pnl(holding: Holding, price: Decimal, instrument: Instrument) -> Decimal:
-    """Return the profit a position would give at this price, before fees."""
-    return round_amount(holding.quantity * (price - holding.average_price) * instrument.multiplier)
+def unrealised_pnl(position: Position) -> int:
+    """Return the profit a position would give at its mark, before fees, in the account's currency."""
+    cost = position.average_price * position.terms.multiplier * position.rate
+    return half_even(position.quantity * (position.unit * SCALE - cost), SCALE3)

@@ -1,60 +1,161 @@
 """What the engine knows; private to its one writer, and a fold of the journal."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from decimal import Decimal
 
-from services.risk.core.positions import Holding, value_of
-from shared.money import ZERO
-from shared.schemas.decisions import Decision
-from shared.schemas.instruments import Instrument, Mark
-from shared.schemas.kill_switches import KillSwitchView
+from services.risk.core.bodies import Decided, OrderTerms
+from services.risk.core.breakers import Breaker, breakers
+from services.risk.core.positions import HeldMark, Position
+from services.risk.core.scenarios import Scenarios, Tail
+from services.risk.core.terms import Profile, Terms
+from services.risk.core.units import SCALE
+from shared.schemas.breakers import BreakerState
+from shared.schemas.decisions import DecisionContent, RiskLevel
+from shared.schemas.kill_switches import KillScope, KillSwitchView
 from shared.schemas.limits import Limits, LimitsView
-from shared.schemas.orders import FillResult, Order, OrderStatus, Side
+from shared.schemas.orders import FillResult, OrderStatus
 
 OPEN = frozenset({OrderStatus.OPEN, OrderStatus.PARTIALLY_FILLED})
+
+
+@dataclass(slots=True)
+class Replacement:
+    """A change of an open order that the venue has not confirmed."""
+
+    replace_id: str
+    quantity: int
+    limit: int
 
 
 @dataclass(slots=True)
 class OrderRecord:
     """A decided order: what was asked, what was answered, where it stands."""
 
-    order: Order
-    request_hash: str
-    decision: Decision
+    order: OrderTerms
+    # What was asked and answered first: a replacement changes `order`.
+    decided: Decided
+    seq: int
     status: OrderStatus
-    leaves: Decimal
+    leaves: int
+    # What it holds in the position's open quantity: the larger of its leaves and those of a replacement.
+    held: int = 0
+    replacement: Replacement | None = None
+    # Every replacement that was asked for, and the row that decided on it.
+    replaced: dict[str, tuple[DecisionContent, int]] | None = None
+
+
+@dataclass(slots=True)
+class Strategy:
+    """What is counted of one strategy in one account."""
+
+    # When its next message would be due at its highest lasting rate, in nanoseconds.
+    due: int = 0
+    window: int = 0
+    executions: int = 0
+    disabled: bool = False
+
+
+@dataclass(slots=True)
+class Parent:
+    """A parent order, and what its children took of it."""
+
+    symbol: str
+    buy: bool
+    quantity: int
+    taken: int = 0
+
+
+@dataclass(slots=True)
+class Caps:
+    """How much each measure may be, by the limits and the equity of now, in the order of `checks.measures`.
+
+    A cap is at least 1, the smallest amount there is, so that it can be divided by.
+    """
+
+    all: tuple[int, ...] = ()
+
+    def set(self, account: "Account") -> None:
+        """Take them anew. Rounded down, which whole numbers compare with as they do with the exact product."""
+        profile, equity = account.profile, max(account.equity, 0)
+        start, high = max(account.start_of_day_equity, 0), max(account.high_water_mark, 0)
+        self.all = (
+            profile.position * equity // SCALE or 1,
+            profile.sector * equity // SCALE or 1,
+            profile.asset_class * equity // SCALE or 1,
+            profile.gross * equity // SCALE or 1,
+            profile.net * equity * SCALE or 1,
+            profile.leverage * equity // SCALE or 1,
+            profile.intraday * start * SCALE or 1,
+            profile.turnover * start * SCALE or 1,
+            equity * SCALE or 1,
+            profile.daily_loss * start // SCALE or 1,
+            profile.drawdown * high // SCALE or 1,
+        )
 
 
 @dataclass(slots=True)
 class Account:
-    """An account and all that was ever decided for it."""
+    """An account, its measures, and all that was decided for it in this session and the one before."""
 
     account_id: str
     base_currency: str
-    initial_cash: Decimal
+    initial_cash: int
     simulation_id: str | None
     session_date: date
     opened_with: str
     limits: LimitsView
-    cash: Decimal
-    start_of_day_equity: Decimal
-    high_water_mark: Decimal
-    realised_pnl: Decimal = ZERO
-    fees: Decimal = ZERO
+    profile: Profile
+    history: list[LimitsView]
+    cash: int
+    start_of_day_equity: int
+    high_water_mark: int
+    movements: dict[str, int] = field(default_factory=dict)
+    realised_pnl: int = 0
+    fees: int = 0
+    # Notional executed today, of scale 10^-30.
+    turnover: int = 0
     # Newest time a command of a simulated account carried: its clock.
-    clock: datetime | None = None
-    holdings: dict[str, Holding] = field(default_factory=dict)
-    orders: dict[str, OrderRecord] = field(default_factory=dict)
-    open_orders: dict[str, OrderRecord] = field(default_factory=dict)
-    fills: dict[str, tuple[str, FillResult]] = field(default_factory=dict)
+    clock: int | None = None
+    level: RiskLevel = RiskLevel.GREEN
+    level_reason: str = "nothing was traded yet"
+    breakers: dict[str, Breaker] = field(default_factory=breakers)
+    # Names of the breakers that are not closed.
+    halted: tuple[str, ...] = ()
+    reconciled: bool = True
+    # Whether breakers, the level or a halted start stop more than nothing.
+    hindered: bool = False
     # Whether the session before this one was closed by a roll.
     rolled: bool = False
     state_seq: int = 0
+    due: int = 0
+    positions: dict[str, Position] = field(default_factory=dict)
+    orders: dict[str, OrderRecord] = field(default_factory=dict)
+    open_orders: dict[str, OrderRecord] = field(default_factory=dict)
+    fills: dict[str, tuple[tuple[str, int, int, int], FillResult, date]] = field(default_factory=dict)
+    strategies: dict[str, Strategy] = field(default_factory=dict)
+    parents: dict[str, Parent] = field(default_factory=dict)
+    recent: dict[tuple[str, str, bool, int, int], int] = field(default_factory=dict)
+    # Sums over positions, kept up to date by `valuation`.
+    value: int = 0
+    equity: int = 0
+    gross_now: int = 0
+    gross: int = 0
+    low: int = 0
+    high: int = 0
+    leverage_now: int = 0
+    leverage: int = 0
+    margin: int = 0
+    open_value: int = 0
+    sectors: dict[str, int] = field(default_factory=dict)
+    asset_classes: dict[str, int] = field(default_factory=dict)
+    tail: Tail = field(default_factory=Tail, compare=False)
+    caps: Caps = field(default_factory=Caps)
 
-    def holding(self, symbol: str) -> Holding:
-        """Return the holding in a symbol, an empty one where there is none yet."""
-        return self.holdings.setdefault(symbol, Holding())
+    def note_halts(self) -> None:
+        """Note whether anything stops orders of the account."""
+        self.halted = tuple(name for name, each in self.breakers.items() if each.state is not BreakerState.CLOSED)
+        self.hindered = bool(self.halted) or not self.reconciled or self.level is RiskLevel.RED
 
 
 @dataclass(slots=True)
@@ -62,46 +163,40 @@ class FirmState:
     """All accounts, instruments, marks and kill switches."""
 
     accounts: dict[str, Account] = field(default_factory=dict)
-    instruments: dict[str, Instrument] = field(default_factory=dict)
-    marks: dict[tuple[str | None, str], Mark] = field(default_factory=dict)
+    instruments: dict[str, Terms] = field(default_factory=dict)
+    marks: dict[tuple[str | None, str], HeldMark] = field(default_factory=dict)
+    # Which positions a mark values: those in its symbol, in its currency, and options on it.
+    valued_by: dict[tuple[str | None, str], dict[tuple[str, str], tuple[Account, Position]]] = field(
+        default_factory=dict
+    )
     kill_switches: dict[str, KillSwitchView] = field(default_factory=dict)
+    # Those in force, by what they stop.
+    stopped: dict[tuple[KillScope, str | None], dict[str, KillSwitchView]] = field(default_factory=dict)
+    kill_epoch: int = 0
     by_simulation: dict[str | None, list[Account]] = field(default_factory=dict)
+    scenarios: Scenarios | None = None
+    heartbeats: dict[str, int] = field(default_factory=dict)
     last_seq: int = 0
 
-    def mark(self, account: Account, symbol: str) -> Mark | None:
+    def mark(self, account: Account, symbol: str) -> HeldMark | None:
         """Return the mark an account sees: that of its simulation, or the live one."""
         return self.marks.get((account.simulation_id, symbol))
 
-    def price(self, account: Account, symbol: str) -> Decimal:
-        """Return the price to value a holding at: its mark, or its cost where there is none."""
-        mark = self.mark(account, symbol)
-        return mark.price if mark else account.holdings[symbol].average_price
-
-    def equity(self, account: Account) -> Decimal:
-        """Return cash and what all holdings are worth at their marks."""
-        total = account.cash
-        for symbol, holding in account.holdings.items():
-            if holding.quantity:
-                total += value_of(holding, self.price(account, symbol), self.instruments[symbol])
-        return total
-
-    def active_switches(self, account_id: str, strategy_id: str | None, symbol: str | None) -> list[KillSwitchView]:
-        """Return the switches in force that stop what is named."""
-        targets = {"FIRM": None, "ACCOUNT": account_id, "STRATEGY": strategy_id, "SYMBOL": symbol}
-        return [
-            switch
-            for switch in self.kill_switches.values()
-            if switch.released_at is None
-            and switch.target == targets[switch.scope]
-            and (switch.scope == "FIRM" or switch.target is not None)
-        ]
+    def active_switches(self, account_id: str, strategy_id: str | None, symbol: str | None) -> Iterator[KillSwitchView]:
+        """Yield the switches in force that stop what is named."""
+        if not self.stopped:
+            return
+        scopes = (
+            (KillScope.FIRM, None),
+            (KillScope.ACCOUNT, account_id),
+            (KillScope.STRATEGY, strategy_id),
+            (KillScope.SYMBOL, symbol),
+        )
+        for scope, target in scopes:
+            if target is not None or scope is KillScope.FIRM:
+                yield from self.stopped.get((scope, target), {}).values()
 
 
-def default_limits(account_id: str, limits: Limits, by: str, at: datetime) -> LimitsView:
+def first_limits(account_id: str, limits: Limits, by: str, at: datetime) -> LimitsView:
     """Return the first limit profile of an account."""
     return LimitsView(account_id=account_id, version=1, limits=limits, reason="account opened", set_by=by, ts_event=at)
-
-
-def signed(side: Side, quantity: Decimal) -> Decimal:
-    """Return a quantity with the sign of its side."""
-    return quantity if side is Side.BUY else -quantity

@@ -1,47 +1,61 @@
 """The state as callers see it."""
 
-from services.risk.core.checks.context import share
-from services.risk.core.levels import standing
-from services.risk.core.positions import unrealised_pnl
+from datetime import datetime
+
+from services.risk.core.bodies import Decided
+from services.risk.core.breakers import WARNING, threshold_of, tidy
+from services.risk.core.levels import measures, share, utilisations, watched
+from services.risk.core.orders import content_of
+from services.risk.core.positions import Position, unrealised_pnl
 from services.risk.core.state import Account, FirmState, OrderRecord
-from shared.money import ZERO, round_amount
-from shared.schemas.accounts import AccountStatus, PositionView
-from shared.schemas.orders import OrderView
+from services.risk.core.units import SCALE2, amount, moment
+from shared.schemas.accounts import AccountStatus, PositionView, TailRisk
+from shared.schemas.breakers import BreakerName, BreakerView
+from shared.schemas.decisions import Decision, RiskLevel
+from shared.schemas.orders import OrderView, Side
 
 
 def account_status(state: FirmState, account: Account) -> AccountStatus:
     """Return an account as it stands."""
-    equity = state.equity(account)
-    positions = [_position(state, account, symbol) for symbol in sorted(account.holdings)]
-    gross = sum((abs(position.notional) for position in positions), ZERO)
-    net = sum((position.notional for position in positions), ZERO)
-    found = standing(state, account)
-    used = {each.name: each.value for each in found.utilisations}
+    found = measures(state, account)
+    positions = [_position(state, account, symbol) for symbol in sorted(account.positions)]
+    switches = list(state.active_switches(account.account_id, None, None))
+    level, why = account.level, account.level_reason
+    if switches:
+        level, why = RiskLevel.BLACK, f"{switches[0].scope} is stopped: {switches[0].reason}"
+    net = sum(
+        each.now if (each.quantity > 0) == (each.direction >= 0) else -each.now for each in account.positions.values()
+    )
     return AccountStatus(
         account_id=account.account_id,
         base_currency=account.base_currency,
         simulation_id=account.simulation_id,
         session_date=account.session_date,
-        risk_level=found.level,
-        risk_level_reason=found.reason,
-        equity=equity,
-        cash=account.cash,
-        start_of_day_equity=account.start_of_day_equity,
-        high_water_mark=account.high_water_mark,
-        realised_pnl=account.realised_pnl,
-        unrealised_pnl=sum((position.unrealised_pnl for position in positions), ZERO),
-        fees=account.fees,
-        daily_loss=used["daily_loss"],
-        drawdown=used["drawdown"],
-        gross_exposure=share(gross, equity),
-        net_exposure=share(abs(net), equity) * (-1 if net < 0 else 1),
-        leverage=used["leverage"],
+        risk_level=level,
+        risk_level_reason=why,
+        reconciled=account.reconciled,
+        equity=amount(account.equity),
+        cash=amount(account.cash),
+        start_of_day_equity=amount(account.start_of_day_equity),
+        high_water_mark=amount(account.high_water_mark),
+        realised_pnl=amount(account.realised_pnl),
+        unrealised_pnl=amount(sum(unrealised_pnl(each) for each in account.positions.values())),
+        fees=amount(account.fees),
+        daily_loss=found["daily_loss"],
+        drawdown=found["drawdown"],
+        gross_exposure=found["gross_exposure"],
+        net_exposure=share(abs(net), account.equity) * (-1 if net < 0 else 1),
+        leverage=found["leverage"],
+        tail_risk=_tail(state, account, found),
         open_orders=len(account.open_orders),
-        utilisations=found.utilisations,
+        utilisations=utilisations(account, found),
+        breakers=[_breaker(account, name, watched(found).get(name)) for name in BreakerName],
+        disabled_strategies=sorted(name for name, each in account.strategies.items() if each.disabled),
         positions=positions,
-        kill_switches=[switch.kill_switch_id for switch in state.active_switches(account.account_id, None, None)],
+        kill_switches=[switch.kill_switch_id for switch in switches],
+        policy_version=account.limits.version,
         state_seq=account.state_seq,
-        ts_event=account.clock,
+        ts_event=None if account.clock is None else moment(account.clock),
     )
 
 
@@ -53,23 +67,63 @@ def order_view(account: Account, record: OrderRecord) -> OrderView:
         client_order_id=order.client_order_id,
         strategy_id=order.strategy_id,
         symbol=order.symbol,
-        side=order.side,
-        quantity=order.quantity,
-        leaves_quantity=record.leaves,
+        side=Side.BUY if order.buy else Side.SELL,
+        quantity=amount(order.quantity),
+        limit_price=amount(order.limit) if order.limit else None,
+        leaves_quantity=amount(record.leaves),
         status=record.status,
+        pending_replace_id=record.replacement.replace_id if record.replacement else None,
+    )
+
+
+def decision_of(body: Decided, seq: int) -> Decision:
+    """Return the decision a row holds."""
+    content = content_of(body.verdict, body.account_id, body.order.client_order_id)
+    return Decision.model_construct(**dict(content), seq=seq)
+
+
+def _tail(state: FirmState, account: Account, found: dict[str, float]) -> list[TailRisk]:
+    if "value_at_risk" not in found or state.scenarios is None:
+        return []
+    return [
+        TailRisk(
+            method="historical",
+            value_at_risk=found["value_at_risk"],
+            expected_shortfall=found["expected_shortfall"],
+            confidence=account.profile.limits.var_confidence,
+            horizon_days=state.scenarios.source.horizon_days,
+            observations=state.scenarios.matrix.scenarios,
+        )
+    ]
+
+
+def _breaker(account: Account, name: BreakerName, value: float | None) -> BreakerView:
+    breaker, threshold = account.breakers[name.value], threshold_of(name, account.profile.limits)
+    return BreakerView(
+        name=name,
+        state=breaker.state,
+        value=value,
+        threshold=threshold,
+        warning=value is not None and threshold is not None and value >= tidy(threshold * WARNING),
+        tripped_at=_time(breaker.tripped_at),
+        clear_since=_time(breaker.clear_since),
     )
 
 
 def _position(state: FirmState, account: Account, symbol: str) -> PositionView:
-    holding, instrument, mark = account.holdings[symbol], state.instruments[symbol], state.mark(account, symbol)
-    price = state.price(account, symbol)
+    position: Position = account.positions[symbol]
+    mark = state.mark(account, symbol)
     return PositionView(
         symbol=symbol,
-        quantity=holding.quantity,
-        average_price=holding.average_price,
-        mark_price=mark.price if mark else None,
-        notional=round_amount(holding.quantity * price * instrument.multiplier),
-        unrealised_pnl=unrealised_pnl(holding, price, instrument),
-        open_buy_quantity=holding.open_buy,
-        open_sell_quantity=holding.open_sell,
+        quantity=amount(position.quantity),
+        average_price=amount(position.average_price),
+        mark_price=amount(mark.price) if mark else None,
+        notional=amount(position.quantity * position.unit // SCALE2),
+        unrealised_pnl=amount(unrealised_pnl(position)),
+        open_buy_quantity=amount(position.open_buy),
+        open_sell_quantity=amount(position.open_sell),
     )
+
+
+def _time(value: int | None) -> datetime | None:
+    return None if value is None else moment(value)

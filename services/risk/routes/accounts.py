@@ -1,21 +1,35 @@
-"""Routes of accounts, their limits, orders, fills and days."""
+"""Routes of accounts: their limits, cash, days, breakers and reconciliation."""
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Path, Query, Response
 
-from services.risk import handlers
-from services.risk.dependencies import AccountPath, EngineDep, OfficerDep, OperatorDep, OrderPath, ReaderDep, TraderDep
+from services.risk.dependencies import AccountPath, EngineDep, OfficerDep, OperatorDep, ReaderDep
+from services.risk.handlers import accounts as handlers
 from shared.pagination import DEFAULT_LIMIT, BadCursor, PageLimit
 from shared.problems import Conflict, NotFound, declare
-from shared.schemas.accounts import AccountCreate, AccountStatus, DayRoll
+from shared.schemas.accounts import (
+    AccountCreate,
+    AccountStatus,
+    CashMovement,
+    DayRoll,
+    LiquidationPlan,
+    Reconciliation,
+    ReconciliationResult,
+)
 from shared.schemas.base import Identifier, Page
-from shared.schemas.decisions import Decision
-from shared.schemas.limits import LimitsUpdate, LimitsView
-from shared.schemas.orders import Fill, FillResult, Order, OrderClose, OrderStatus, OrderView
+from shared.schemas.breakers import BreakerReset, BreakerResetResult
+from shared.schemas.limits import LimitsRollback, LimitsUpdate, LimitsView
 
 router = APIRouter(prefix="/accounts", tags=["accounts"])
 _CHANGED = declare(NotFound, Conflict)
+BreakerPath = Annotated[
+    str,
+    Path(
+        pattern=r"^(var|drawdown|daily_loss|leverage|concentration|repeated_execution:[A-Za-z0-9._:\-]{1,64})$",
+        description="A breaker, or `repeated_execution:` and the strategy the throttle disabled.",
+    ),
+]
 
 
 @router.post(
@@ -50,6 +64,18 @@ async def get_account(account_id: AccountPath, engine: EngineDep, _: ReaderDep) 
     return await handlers.get_account(engine, account_id)
 
 
+@router.get("/{account_id}/status", responses=declare(NotFound))
+async def get_status(account_id: AccountPath, engine: EngineDep, _: ReaderDep) -> AccountStatus:
+    """Return how an account stands: level and why, equity, exposures, VaR and ES, breakers, use of every limit."""
+    return await handlers.get_account(engine, account_id)
+
+
+@router.get("/{account_id}/liquidation-plan", responses=declare(NotFound))
+async def get_liquidation_plan(account_id: AccountPath, engine: EngineDep, _: ReaderDep) -> LiquidationPlan:
+    """Return the orders that would close every position; in BLACK nothing else but cancels passes."""
+    return await handlers.get_liquidation_plan(engine, account_id)
+
+
 @router.get("/{account_id}/limits", responses=declare(NotFound))
 async def get_limits(account_id: AccountPath, engine: EngineDep, _: ReaderDep) -> LimitsView:
     """Return the limits in force: who set them, when and why."""
@@ -64,55 +90,51 @@ async def set_limits(
     return await handlers.set_limits(engine, account_id, update, caller)
 
 
-@router.post("/{account_id}/orders", responses=_CHANGED)
-async def place_order(account_id: AccountPath, order: Order, engine: EngineDep, caller: TraderDep) -> Decision:
-    """Ask whether an order may go out.
-
-    A denial is an answer with 200 and reasons. The same order again gets the stored decision; another under the
-    same client_order_id is 409. What is answered is in the journal.
-    """
-    return await handlers.place_order(engine, account_id, order, caller)
-
-
-@router.get("/{account_id}/orders/{client_order_id}", responses=declare(NotFound))
-async def get_decision(
-    account_id: AccountPath, client_order_id: OrderPath, engine: EngineDep, _: ReaderDep
-) -> Decision:
-    """Return the decision on an order, as it was answered."""
-    return await handlers.get_decision(engine, account_id, client_order_id)
+@router.get("/{account_id}/limits/history", responses=declare(NotFound, BadCursor))
+async def list_limits(
+    account_id: AccountPath,
+    engine: EngineDep,
+    _: ReaderDep,
+    cursor: str | None = None,
+    limit: PageLimit = DEFAULT_LIMIT,
+) -> Page[LimitsView]:
+    """List every version of the limits, the newest first."""
+    return await handlers.list_limits(engine, account_id, cursor, limit)
 
 
-@router.post("/{account_id}/orders/{client_order_id}/cancel", responses=_CHANGED)
-async def cancel_order(
-    account_id: AccountPath, client_order_id: OrderPath, request: OrderClose, engine: EngineDep, caller: TraderDep
-) -> OrderView:
-    """Report that an order was cancelled; what it reserved is free."""
-    return await handlers.close_order(engine, account_id, client_order_id, OrderStatus.CANCELLED, request, caller)
+@router.post("/{account_id}/limits/rollback", responses=declare(NotFound))
+async def roll_back_limits(
+    account_id: AccountPath, request: LimitsRollback, engine: EngineDep, caller: OfficerDep
+) -> LimitsView:
+    """Put an earlier version of the limits in force again; it becomes a new version."""
+    return await handlers.roll_back_limits(engine, account_id, request, caller)
 
 
-@router.post("/{account_id}/orders/{client_order_id}/reject", responses=_CHANGED)
-async def reject_order(
-    account_id: AccountPath, client_order_id: OrderPath, request: OrderClose, engine: EngineDep, caller: TraderDep
-) -> OrderView:
-    """Report that the venue rejected an order; what it reserved is free."""
-    return await handlers.close_order(engine, account_id, client_order_id, OrderStatus.REJECTED, request, caller)
-
-
-@router.post("/{account_id}/orders/{client_order_id}/expire", responses=_CHANGED)
-async def expire_order(
-    account_id: AccountPath, client_order_id: OrderPath, request: OrderClose, engine: EngineDep, caller: TraderDep
-) -> OrderView:
-    """Report that an order expired; what it reserved is free."""
-    return await handlers.close_order(engine, account_id, client_order_id, OrderStatus.EXPIRED, request, caller)
-
-
-@router.post("/{account_id}/fills", responses=_CHANGED)
-async def apply_fill(account_id: AccountPath, fill: Fill, engine: EngineDep, caller: TraderDep) -> FillResult:
-    """Report an execution. The same trade_id again changes nothing; another fill under it is 409."""
-    return await handlers.apply_fill(engine, account_id, fill, caller)
+@router.post("/{account_id}/cash", responses=_CHANGED)
+async def move_cash(
+    account_id: AccountPath, request: CashMovement, engine: EngineDep, caller: OperatorDep
+) -> AccountStatus:
+    """Pay in, or out. The same movement again changes nothing; another under its id is 409."""
+    return await handlers.move_cash(engine, account_id, request, caller)
 
 
 @router.post("/{account_id}/day-roll", responses=_CHANGED)
 async def roll_day(account_id: AccountPath, request: DayRoll, engine: EngineDep, caller: OperatorDep) -> AccountStatus:
     """Close the trading day and start the next. The same roll again changes nothing; one backwards is 409."""
     return await handlers.roll_day(engine, account_id, request, caller)
+
+
+@router.post("/{account_id}/circuit-breakers/{name}/reset", responses=_CHANGED)
+async def reset_breaker(
+    account_id: AccountPath, name: BreakerPath, request: BreakerReset, engine: EngineDep, caller: OfficerDep
+) -> BreakerResetResult:
+    """Reset a breaker: reductions only at first. Refused with 409 while its condition holds."""
+    return await handlers.reset_breaker(engine, account_id, name, request, caller)
+
+
+@router.post("/{account_id}/reconcile", responses=_CHANGED)
+async def reconcile(
+    account_id: AccountPath, request: Reconciliation, engine: EngineDep, caller: OperatorDep
+) -> ReconciliationResult:
+    """Compare positions and cash with the broker's; an admin may adopt them by a journaled adjustment."""
+    return await handlers.reconcile(engine, account_id, request, caller)

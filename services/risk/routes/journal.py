@@ -4,8 +4,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from services.risk import handlers
 from services.risk.dependencies import ReaderDep
+from services.risk.handlers import journal as handlers
 from shared.dependencies import ResourcesDep, SessionDep
 from shared.schemas.journal import EventKind, JournalPage, JournalVerification
 

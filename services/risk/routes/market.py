@@ -4,12 +4,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from services.risk import handlers
 from services.risk.dependencies import EngineDep, FeederDep, OperatorDep, ReaderDep
+from services.risk.handlers import market as handlers
 from shared.pagination import DEFAULT_LIMIT, BadCursor, PageLimit
-from shared.problems import Conflict, declare
+from shared.problems import Conflict, NotFound, declare
 from shared.schemas.base import Contract, Identifier, Page, Symbol
-from shared.schemas.instruments import Instrument, InstrumentBatch, Mark, MarkBatch
+from shared.schemas.instruments import Instrument, InstrumentBatch, Mark, MarkBatch, ScenarioSet, ScenarioView
 
 router = APIRouter(tags=["market"])
 
@@ -34,7 +34,7 @@ async def list_instruments(
     return await handlers.list_instruments(engine, cursor, limit)
 
 
-@router.put("/marks")
+@router.post("/marks")
 async def set_marks(batch: MarkBatch, engine: EngineDep, _: FeederDep) -> Count:
     """Send marks straight to risk. Older ones than it holds, and those of unknown symbols, change nothing."""
     return Count(count=await handlers.set_marks(engine, batch))
@@ -51,3 +51,15 @@ async def list_marks(
 ) -> Page[Mark]:
     """List the marks risk values positions at now."""
     return await handlers.list_marks(engine, simulation_id, symbol, cursor, limit)
+
+
+@router.put("/scenarios")
+async def set_scenarios(scenarios: ScenarioSet, engine: EngineDep, caller: OperatorDep) -> ScenarioView:
+    """Measure historical VaR and ES on these returns from the next order on; they replace those before."""
+    return await handlers.set_scenarios(engine, scenarios, caller)
+
+
+@router.get("/scenarios", responses=declare(NotFound))
+async def get_scenarios(engine: EngineDep, _: ReaderDep) -> ScenarioView:
+    """Return which scenarios are in force."""
+    return await handlers.get_scenarios(engine)

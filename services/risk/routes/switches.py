@@ -4,12 +4,20 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from services.risk import handlers
-from services.risk.dependencies import AdminDep, EngineDep, OfficerDep, ReaderDep, SwitchPath
+from services.risk.dependencies import AdminDep, EngineDep, ReaderDep, StrategyPath, SwitchPath, TraderDep
+from services.risk.handlers import switches as handlers
 from shared.pagination import DEFAULT_LIMIT, BadCursor, PageLimit
 from shared.problems import Conflict, NotFound, declare
 from shared.schemas.base import Page
-from shared.schemas.kill_switches import EmergencyStop, KillScope, KillSwitchCreate, KillSwitchRelease, KillSwitchView
+from shared.schemas.kill_switches import (
+    EmergencyStop,
+    Heartbeat,
+    KillAcknowledgement,
+    KillScope,
+    KillSwitchCreate,
+    KillSwitchRelease,
+    KillSwitchView,
+)
 
 router = APIRouter(tags=["kill switches"])
 
@@ -27,7 +35,7 @@ async def list_kill_switches(
 
 
 @router.post("/kill-switches", status_code=201)
-async def activate_kill_switch(request: KillSwitchCreate, engine: EngineDep, caller: OfficerDep) -> KillSwitchView:
+async def activate_kill_switch(request: KillSwitchCreate, engine: EngineDep, caller: AdminDep) -> KillSwitchView:
     """Stop the firm, an account, a strategy or a symbol. Once this answers, nothing in it is approved."""
     return await handlers.activate_kill_switch(engine, request, caller)
 
@@ -36,12 +44,26 @@ async def activate_kill_switch(request: KillSwitchCreate, engine: EngineDep, cal
 async def release_kill_switch(
     kill_switch_id: SwitchPath, request: KillSwitchRelease, engine: EngineDep, caller: AdminDep
 ) -> KillSwitchView:
-    """Let a stopped scope trade again."""
+    """Let a stopped scope trade again; with four eyes the first admin asks and another one releases."""
     return await handlers.release_kill_switch(engine, kill_switch_id, request, caller)
 
 
+@router.post("/kill-switches/{kill_switch_id}/acknowledgements", responses=declare(NotFound))
+async def acknowledge_kill(
+    kill_switch_id: SwitchPath, request: KillAcknowledgement, engine: EngineDep, caller: TraderDep
+) -> KillSwitchView:
+    """Report that execution has sent the cancels a switch asked for."""
+    return await handlers.acknowledge_kill(engine, kill_switch_id, request, caller)
+
+
+@router.post("/strategies/{strategy_id}/heartbeat", status_code=204)
+async def heartbeat(strategy_id: StrategyPath, request: Heartbeat, engine: EngineDep, caller: TraderDep) -> None:
+    """Say that a strategy is alive; with a timeout, it is stopped when it is not heard of for so long."""
+    await handlers.heartbeat(engine, strategy_id, request, caller)
+
+
 @router.post("/emergency-stop", status_code=201)
-async def emergency_stop(request: EmergencyStop, engine: EngineDep, caller: OfficerDep) -> KillSwitchView:
+async def emergency_stop(request: EmergencyStop, engine: EngineDep, caller: AdminDep) -> KillSwitchView:
     """Stop the whole firm. Once this answers, nothing is approved until an admin releases it."""
     stop = KillSwitchCreate(scope=KillScope.FIRM, reason=request.reason)
     return await handlers.activate_kill_switch(engine, stop, caller)

@@ -83,7 +83,7 @@ async def trade_a_day(risk: RiskClient) -> None:
     await risk.set_up(session_date="2026-03-02")
     await risk.order("buy", "50", telemetry=TELEMETRY)
     await risk.fill("buy", "t1", "50", "100")
-    await risk.order("too-much", "5000")
+    await risk.order("too-much", "400")
     await risk.order("sell", "20", side="SELL")
     await risk.fill("sell", "t2", "20", "110")
     await risk.ok("POST", "/accounts/main/day-roll", {"next_session_date": "2026-03-03"})
@@ -180,7 +180,7 @@ async def test_risk_away_is_said_and_caught_up_after(pair: Pair) -> None:
 @pytest.mark.parametrize(
     ("tamper", "problem"),
     [
-        ("UPDATE risk.journal SET body = replace(body, '\"BUY\"', '\"SELL\"') WHERE seq = 5", "row 5 does not match"),
+        ("UPDATE risk.journal SET body = replace(body, '\"BUY\"', '\"SELL\"') WHERE seq = 6", "row 6 does not match"),
         ("DELETE FROM risk.journal WHERE seq = 5", "row 6 follows row 4"),
         ("UPDATE risk.journal SET prev_hash = repeat('0', 64) WHERE seq = 6", "row 6 does not continue"),
         ("DELETE FROM risk.journal WHERE seq >= 6", "rows 6 to"),

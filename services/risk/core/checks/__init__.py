@@ -1,48 +1,118 @@
-"""Pre-trade checks, one function each, in the order in which they are run."""
+"""Pre-trade checks, in the order in which they are run."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from operator import truediv
 
-from services.risk.core.checks.context import Finding, OrderContext
-from services.risk.core.checks.exposure import leverage, position
-from services.risk.core.checks.instruments import known, lot_size, same_currency, tick_size, tradable
-from services.risk.core.checks.losses import daily_loss, drawdown, equity_positive
-from services.risk.core.checks.marks import mark_fresh, mark_known
-from services.risk.core.checks.orders import really_reduces
-from services.risk.core.checks.switches import kill_switch
-from shared.schemas.decisions import DenialReason
+from services.risk.core.bodies import Broken, OrderTerms
+from services.risk.core.checks import flow, halts, instrument, prices, sizes, tail
+from services.risk.core.checks.case import Case, make_case, shown
+from services.risk.core.checks.measures import MEASURES, before, with_order
+from services.risk.core.state import Account, FirmState
+from services.risk.core.valuation import rate_of
+from shared.schemas.denials import DenialCode
 
-Check = Callable[[OrderContext], Finding | None]
+# What a utilisation beyond every measure is shown as: JSON has no infinity.
+BEYOND = 1e9
 
-# A failed one ends the list: what follows has nothing to measure with.
-FATAL: tuple[Check, ...] = (kill_switch, known, same_currency, mark_known)
-CHECKS: tuple[Check, ...] = (
-    tradable,
-    lot_size,
-    tick_size,
-    mark_fresh,
-    really_reduces,
-    equity_positive,
-    position,
-    leverage,
-    daily_loss,
-    drawdown,
+_SURELY_WITHIN = 0.999999
+
+Gate = Callable[[Case], Broken | None]
+# Run only where something stops the account at all.
+HALTS: tuple[Gate, ...] = (halts.kill_switch, halts.not_reconciled, halts.breaker, halts.level)
+GATES: tuple[Gate, ...] = (
+    instrument.tradable,
+    instrument.lot_size,
+    instrument.tick_size,
+    instrument.restricted,
+    flow.duplicate,
+    flow.message_rate,
+    flow.repeated_execution,
+    prices.collar,
+    prices.fresh,
+    prices.sound,
+    sizes.order_quantity,
+    sizes.order_value,
+    flow.open_orders,
+    flow.self_match,
+    flow.parent,
+    flow.really_reduces,
+    tail.known,
+    sizes.liquidity,
 )
 
 
-def run(context: OrderContext) -> list[Finding]:
-    """Return what every check found; only the first where that one is fatal."""
-    for check in FATAL:
-        finding = check(context)
-        if finding is not None and not finding.passed:
-            return [finding]
-    return [finding for check in CHECKS if (finding := check(context)) is not None]
+@dataclass(slots=True)
+class Evaluation:
+    """What the checks found: every broken rule, and the highest share of a limit the order would use."""
+
+    broken: list[Broken]
+    worst: float = 0.0
+    # None where a fatal check ended the list before there was anything to measure.
+    case: Case | None = None
 
 
-def reasons(findings: list[Finding]) -> list[DenialReason]:
-    """Return why an order is denied; none where every check passed."""
-    return [finding.reason() for finding in findings if not finding.passed]
+def evaluate(
+    state: FirmState, account: Account, order: OrderTerms, now: int, replaces: int | None = None
+) -> Evaluation:
+    """Run every check on an order; what is fatal ends the list, as what follows has nothing to measure with."""
+    if state.stopped and (broken := halts.killed(state, account, order)) is not None:
+        return Evaluation([broken])
+    found = case_of(state, account, order, now, replaces)
+    if isinstance(found, Broken):
+        return Evaluation([found])
+    results = [result for gate in GATES if (result := gate(found)) is not None]
+    if state.stopped or account.hindered:
+        results = [result for gate in HALTS if (result := gate(found)) is not None] + results
+    worst = _limits(found, results)
+    if state.scenarios is not None:
+        worst = max(worst, tail.limits(state.scenarios, found, results))
+    return Evaluation(results, worst, found)
 
 
-def worst_utilisation(findings: list[Finding]) -> float:
-    """Return the highest share of a limit the order would use, 0 where none was measured."""
-    return max((finding.utilisation for finding in findings if finding.utilisation is not None), default=0.0)
+def case_of(
+    state: FirmState, account: Account, order: OrderTerms, now: int, replaces: int | None = None
+) -> Case | Broken:
+    """Return what the checks compare, or what is missing for it."""
+    position = account.positions.get(order.symbol)
+    if position is not None:
+        terms, mark = position.terms, position.mark
+    else:
+        known = state.instruments.get(order.symbol)
+        if known is None:
+            return Broken(DenialCode.INSTRUMENT_UNKNOWN, f"{order.symbol} is not a known instrument")
+        terms, mark = known, state.marks.get((account.simulation_id, order.symbol))
+    if terms.currency != account.base_currency and not rate_of(state, account, terms.currency):
+        return Broken(DenialCode.FX_RATE_MISSING, f"no rate from {terms.currency} to {account.base_currency}")
+    if mark is None:
+        return Broken(DenialCode.MARK_MISSING, f"there is no mark for {order.symbol}")
+    if terms.underlying is not None and state.mark(account, terms.underlying) is None:
+        return Broken(DenialCode.MARK_MISSING, f"there is no mark for the underlying {terms.underlying}")
+    return make_case(state, account, order, now, terms, mark, position, replaces)
+
+
+def _limits(case: Case, found: list[Broken]) -> float:
+    """Append the limits the order breaks; return the worst utilisation."""
+    account, caps = case.account, case.account.caps.all
+    if account.equity <= 0:
+        if not case.reduces:
+            equity = shown(account.equity)
+            found.append(Broken(DenialCode.EQUITY_NOT_POSITIVE, "equity is not positive", value=equity, limit=0.0))
+        return BEYOND
+    after = with_order(case)
+    worst = max(map(truediv, after, caps))
+    # The quotient is rounded: near 1 the whole numbers have the word.
+    if worst > _SURELY_WITHIN:
+        found += breaches(case, after)
+    return worst if worst < BEYOND else BEYOND
+
+
+def breaches(case: Case, after: tuple[int, ...]) -> list[Broken]:
+    """Return the limits that are broken; what reduces may leave a measure beyond its limit that it does not worsen."""
+    found = []
+    for measure, cap, was, will in zip(MEASURES, case.account.caps.all, before(case), after, strict=True):
+        if will > cap and not (case.reduces and will <= was):
+            base = measure.base(case.account)
+            shares = [each / base if base > 0 else BEYOND for each in (was, will, cap)]
+            found.append(Broken(measure.code, measure.what, measure.unit, *(min(each, BEYOND) for each in shares)))
+    return found

@@ -1,0 +1,122 @@
+"""An order and everything its checks look at, worked out once."""
+
+from dataclasses import dataclass
+
+from services.risk.core.bodies import OrderTerms
+from services.risk.core.positions import HeldMark, Position
+from services.risk.core.state import Account, FirmState
+from services.risk.core.terms import Profile, Terms
+from services.risk.core.units import SCALE, SCALE2
+from services.risk.core.valuation import rate_mark, unit_worth
+
+BPS = 10_000
+
+
+@dataclass(slots=True)
+class Case:
+    """An order in its account; money, quantities and prices in units of 10^-10."""
+
+    state: FirmState
+    account: Account
+    profile: Profile
+    order: OrderTerms
+    buy: bool
+    now: int
+    terms: Terms
+    mark: HeldMark
+    # The marks beside the symbol's own that it is valued with, and their names.
+    others: tuple[tuple[str, HeldMark], ...]
+    position: Position
+    # What the order adds to the open quantity of its side; of a replacement less than its quantity.
+    adds: int
+    # Whether it can only bring the position nearer to zero, with all open orders of its side filled.
+    reduces: bool
+    # What one unit counts for in exposures, without and with its direction.
+    exposure: int
+    direction: int
+    # The notional of the symbol at the worst its open orders and this one can lead to, and what that adds.
+    worst_after: int
+    growth: int
+    # The order's worth, of scale 10^-30: a market order's at the collar, a limit order's at the worse of limit and
+    # mark. Worse is higher for sells too: what rests above the mark is a larger position when it fills.
+    worth: int
+
+
+def make_case(
+    state: FirmState,
+    account: Account,
+    order: OrderTerms,
+    now: int,
+    terms: Terms,
+    mark: HeldMark,
+    position: Position | None,
+    replaces: int | None,
+) -> Case:
+    """Work out what the checks compare; `replaces` is what an order being replaced holds already."""
+    if position is None:
+        position = Position(terms)
+        unit, direction, rate = unit_worth(state, account, terms, mark)
+        position.unit, position.direction, position.rate = unit, direction, rate
+        position.exposure = max(unit, abs(direction))
+    held, exposure, quantity, profile = position.quantity, position.exposure, order.quantity, account.profile
+    adds = quantity if replaces is None else max(quantity - replaces, 0)
+    if order.buy:
+        path, other = held + position.open_buy, held - position.open_sell
+        path_after = path + adds
+        reduces = held < 0 and path_after <= 0
+    else:
+        path, other = held - position.open_sell, held + position.open_buy
+        path_after = path - adds
+        reduces = held > 0 and path_after >= 0
+    unit = position.unit
+    if not order.limit:
+        beyond = unit * profile.collar_bps // BPS
+    elif order.limit > mark.price:
+        beyond = (order.limit - mark.price) * terms.multiplier * position.rate // SCALE
+    else:
+        beyond = 0
+    worst = abs(path_after) * exposure
+    if not reduces:
+        # Only what opens is valued beyond the mark: a resting order fills when the market is there.
+        worst += beyond * (quantity if path == 0 or (path > 0) == order.buy else max(quantity - abs(path), 0))
+        reduces = adds == 0
+    other_worst = abs(other) * exposure
+    worst_after = -(-(worst if worst > other_worst else other_worst) // SCALE2)
+    plain = terms.underlying is None and terms.currency == account.base_currency
+    return Case(
+        state,
+        account,
+        profile,
+        order,
+        order.buy,
+        now,
+        terms,
+        mark,
+        () if plain else _others(state, account, terms),
+        position,
+        adds,
+        reduces,
+        exposure,
+        position.direction,
+        worst_after,
+        worst_after - position.worst,
+        quantity * (unit + beyond),
+    )
+
+
+def _others(state: FirmState, account: Account, terms: Terms) -> tuple[tuple[str, HeldMark], ...]:
+    found = []
+    if terms.currency != account.base_currency:
+        rate, _ = rate_mark(state, account, terms.currency)
+        if rate is not None:
+            found.append((f"{terms.currency} in {account.base_currency}", rate))
+    if terms.underlying is not None:
+        underlying = state.mark(account, terms.underlying)
+        if underlying is not None:
+            found.append((terms.underlying, underlying))
+    return tuple(found)
+
+
+def shown(value: int) -> float:
+    """Return units of 10^-10 as they are shown."""
+    return value / SCALE

@@ -1,0 +1,80 @@
+"""What the portfolio could lose: value at risk and expected shortfall with the order."""
+
+from services.risk.core.bodies import Broken
+from services.risk.core.checks.case import Case
+from services.risk.core.scenarios import Scenarios, exposure, tail_after
+from services.risk.core.units import SCALE
+from shared.schemas.decisions import Unit
+from shared.schemas.denials import DenialCode
+
+_CODES = (
+    (DenialCode.VAR_LIMIT, "value at risk"),
+    (DenialCode.EXPECTED_SHORTFALL_LIMIT, "expected shortfall"),
+)
+# A share of nothing is beyond every limit.
+_LEAST_EQUITY = 1e-10
+
+
+def known(case: Case) -> Broken | None:
+    """Deny a symbol whose tail cannot be measured where the profile requires it."""
+    limits, scenarios = case.profile.limits, case.state.scenarios
+    if not limits.var_required or (
+        scenarios is not None and scenarios.measures(case.order.symbol, limits.var_confidence)
+    ):
+        return None
+    return Broken(
+        DenialCode.VAR_UNAVAILABLE,
+        f"there are not enough scenarios for {case.order.symbol} at {limits.var_confidence:g}",
+    )
+
+
+def with_order(scenarios: Scenarios, case: Case) -> tuple[float, float] | None:
+    """Return VaR and ES over equity with the order; None where its symbol has no scenarios."""
+    held, confidence = case.position, case.profile.limits.var_confidence
+    if case.buy:
+        high, low = held.highest + case.adds, held.lowest
+    else:
+        high, low = held.highest, held.lowest - case.adds
+    return _after(scenarios, case, (high if high >= -low else low) - held.reserved, confidence)
+
+
+def before(scenarios: Scenarios, case: Case) -> tuple[float, float] | None:
+    """Return VaR and ES over equity without the order."""
+    return _after(scenarios, case, 0, case.profile.limits.var_confidence)
+
+
+def _after(scenarios: Scenarios, case: Case, quantity: int, confidence: float) -> tuple[float, float] | None:
+    symbol, account = case.order.symbol, case.account
+    if not scenarios.measures(symbol, confidence):
+        return None
+    change = exposure(case.position, quantity)
+    found = tail_after(scenarios, account.positions, account.tail, symbol, change, confidence)
+    equity = max(account.equity / SCALE, _LEAST_EQUITY)
+    return found[0] / equity, found[1] / equity
+
+
+def limits(scenarios: Scenarios, case: Case, found: list[Broken]) -> float:
+    """Append the limits of VaR and ES the order breaks; return the worst utilisation, 0 where it is not measured."""
+    profile = case.profile
+    allowed = (profile.value_at_risk, profile.expected_shortfall)
+    measured = with_order(scenarios, case) if any(allowed) else None
+    if measured is None:
+        return 0.0
+    worst = 0.0
+    for which, limit in enumerate(allowed):
+        if not limit:
+            continue
+        if measured[which] > limit:
+            _breach(scenarios, case, found, which, measured[which], limit)
+        worst = max(worst, measured[which] / limit)
+    return worst
+
+
+def _breach(scenarios: Scenarios, case: Case, found: list[Broken], which: int, value: float, limit: float) -> None:
+    unchanged = before(scenarios, case)
+    measured = unchanged[which] if unchanged else 0.0
+    if case.reduces and value <= measured:
+        return
+    code, what = _CODES[which]
+    message = f"{what} at {case.profile.limits.var_confidence:g} over {scenarios.source.horizon_days} d"
+    found.append(Broken(code, message, Unit.OF_EQUITY, measured, value, limit))

@@ -1,0 +1,199 @@
+"""The state after what happened to accounts, to the market and to the engine."""
+
+import numpy as np
+
+from services.risk.core.bodies import Marked
+from services.risk.core.evolve_orders import move_clock, raise_high_water_mark
+from services.risk.core.market import doubt
+from services.risk.core.positions import HeldMark
+from services.risk.core.scenarios import Scenarios
+from services.risk.core.state import OPEN, Account, FirmState, first_limits
+from services.risk.core.terms import Profile, Terms
+from services.risk.core.units import micros, units
+from services.risk.core.valuation import change_terms, position_in, price, settle
+from services.risk.core.var.incremental import ReturnMatrix
+from shared.schemas.breakers import BreakerState
+from shared.schemas.events import (
+    AccountOpened,
+    AccountReconciled,
+    BreakerChanged,
+    CashMoved,
+    DayRolled,
+    EngineStarted,
+    InstrumentSet,
+    LevelChanged,
+    LimitsSet,
+    ScenariosSet,
+    StrategyEnabled,
+)
+from shared.schemas.limits import LimitsView
+
+
+def account_opened(state: FirmState, body: AccountOpened, seq: int) -> None:
+    """Open an account."""
+    cash = units(body.initial_cash)
+    limits = first_limits(body.account_id, body.limits, body.by, body.ts_event)
+    account = Account(
+        account_id=body.account_id,
+        base_currency=body.base_currency,
+        initial_cash=cash,
+        simulation_id=body.simulation_id,
+        session_date=body.session_date,
+        opened_with=body.request_hash,
+        limits=limits,
+        profile=Profile(body.limits),
+        history=[limits],
+        cash=cash,
+        start_of_day_equity=cash,
+        high_water_mark=cash,
+        equity=cash,
+    )
+    account.caps.set(account)
+    state.accounts[body.account_id] = account
+    state.by_simulation.setdefault(body.simulation_id, []).append(account)
+
+
+def instrument_set(state: FirmState, body: InstrumentSet, seq: int) -> None:
+    """Add or replace an instrument."""
+    terms = Terms(body.instrument)
+    known = state.instruments.get(terms.symbol)
+    state.instruments[terms.symbol] = terms
+    if known is not None:
+        change_terms(state, terms)
+
+
+def scenarios_set(state: FirmState, body: ScenariosSet, seq: int) -> None:
+    """Measure VaR and ES on other returns."""
+    returns = body.scenarios.returns
+    matrix = ReturnMatrix(list(returns), np.array(list(returns.values()), dtype=np.float64).T)
+    state.scenarios = Scenarios(body.scenarios, matrix, frozenset(returns), seq)
+    for account in state.accounts.values():
+        account.tail.stale = True
+
+
+def limits_set(state: FirmState, body: LimitsSet, seq: int) -> None:
+    """Put a limit profile in force."""
+    account = state.accounts[body.account_id]
+    account.limits = LimitsView(
+        account_id=body.account_id,
+        version=body.version,
+        limits=body.limits,
+        reason=body.reason,
+        set_by=body.by,
+        ts_event=body.ts_event,
+    )
+    account.profile = Profile(body.limits)
+    account.history.append(account.limits)
+    account.caps.set(account)
+
+
+def marked(state: FirmState, body: Marked, seq: int) -> None:
+    """Take marks, and value what they value."""
+    simulation = body.simulation_id
+    for quote in body.marks:
+        key = (simulation, quote.symbol)
+        state.marks[key] = HeldMark(quote.price, quote.ts, quote.delta, quote.quality)
+        for account, position in state.valued_by.get(key, {}).values():
+            price(state, account, position)
+            settle(account, position)
+            raise_high_water_mark(account)
+    for quote in body.doubted:
+        key = (simulation, quote.symbol)
+        state.marks[key] = mark = doubt(quote, state.marks.get(key))
+        for _, position in state.valued_by.get(key, {}).values():
+            if position.terms.symbol == quote.symbol:
+                position.mark = mark
+
+
+def cash_moved(state: FirmState, body: CashMoved, seq: int) -> None:
+    """Pay in or out; neither is a profit or a loss."""
+    account, paid = state.accounts[body.account_id], units(body.amount)
+    account.movements[body.movement_id] = paid
+    account.cash += paid
+    account.equity += paid
+    account.start_of_day_equity += paid
+    account.high_water_mark += paid
+    account.caps.set(account)
+    move_clock(account, micros(body.ts_event))
+
+
+def day_rolled(state: FirmState, body: DayRolled, seq: int) -> None:
+    """Begin a day; what a live account closed before the day that ended is forgotten.
+
+    An order's id is unique within a day (FIX, tag 11 ClOrdID); a simulation is run again and again over its days.
+    """
+    account = state.accounts[body.account_id]
+    ended = account.session_date
+    account.session_date = body.next_session_date
+    account.start_of_day_equity = units(body.end_equity)
+    account.rolled = True
+    account.turnover = 0
+    account.caps.set(account)
+    for position in account.positions.values():
+        position.day_start = position.quantity
+    move_clock(account, micros(body.ts_event))
+    if account.simulation_id is not None:
+        return
+    for order_id in [
+        order_id
+        for order_id, record in account.orders.items()
+        if record.status not in OPEN and record.decided.session_date < ended
+    ]:
+        del account.orders[order_id]
+    for trade_id in [trade_id for trade_id, (_, _, day) in account.fills.items() if day < ended]:
+        del account.fills[trade_id]
+
+
+def account_reconciled(state: FirmState, body: AccountReconciled, seq: int) -> None:
+    """Note what was compared; where the broker's word was taken, put it in place of ours."""
+    account = state.accounts[body.account_id]
+    if body.adopted:
+        before = account.equity
+        for adopted in body.positions:
+            position = position_in(state, account, adopted.symbol)
+            position.quantity = units(adopted.quantity)
+            position.average_price = units(adopted.average_price) if adopted.average_price else 0
+            price(state, account, position)
+            settle(account, position)
+        account.cash = units(body.cash)
+        account.equity = account.cash + account.value
+        # What was never earned here is neither profit nor loss.
+        account.start_of_day_equity += account.equity - before
+        account.high_water_mark += account.equity - before
+        account.caps.set(account)
+    account.reconciled = body.adopted or not body.breaks
+    account.note_halts()
+
+
+def breaker_changed(state: FirmState, body: BreakerChanged, seq: int) -> None:
+    """Put a breaker into its new state."""
+    account = state.accounts[body.account_id]
+    breaker = account.breakers[body.breaker.value]
+    if body.state is BreakerState.OPEN and breaker.state is not BreakerState.OPEN:
+        breaker.tripped_at = micros(body.ts_event)
+    breaker.state = body.state
+    breaker.clear_since = micros(body.clear_since) if body.clear_since else None
+    if body.state is BreakerState.CLOSED:
+        breaker.tripped_at = breaker.clear_since = None
+    account.note_halts()
+
+
+def level_changed(state: FirmState, body: LevelChanged, seq: int) -> None:
+    """Give an account its level."""
+    account = state.accounts[body.account_id]
+    account.level, account.level_reason = body.level, body.reason
+    account.note_halts()
+
+
+def strategy_enabled(state: FirmState, body: StrategyEnabled, seq: int) -> None:
+    """Let a strategy send again, counting from nothing."""
+    strategy = state.accounts[body.account_id].strategies[body.strategy_id]
+    strategy.disabled, strategy.executions = False, 0
+
+
+def engine_started(state: FirmState, body: EngineStarted, seq: int) -> None:
+    """Note who leads; after a halted start no live account is reconciled."""
+    if body.halted:
+        for account in state.by_simulation.get(None, []):
+            account.reconciled = False
+            account.note_halts()

@@ -1,0 +1,205 @@
+"""The state after what happened to orders."""
+
+from dataclasses import replace
+
+from services.risk.core.bodies import Closed, Decided, Filled, OrderTerms
+from services.risk.core.positions import Position, fill
+from services.risk.core.scenarios import exposure, move
+from services.risk.core.state import OPEN, Account, FirmState, OrderRecord, Parent, Replacement, Strategy
+from services.risk.core.units import SCALE, amount, micros, units
+from services.risk.core.valuation import position_in, price, settle, settle_reserved
+from shared.schemas.decisions import Verdict
+from shared.schemas.denials import DenialCode
+from shared.schemas.events import OrderReplaced, ReplaceAcknowledged
+from shared.schemas.orders import FillResult, OrderStatus
+
+_NANOSECONDS = 1_000
+
+
+def decided(state: FirmState, body: Decided, seq: int) -> None:
+    """Keep a decision; an approved order holds its exposure from here on."""
+    account, order, verdict = state.accounts[body.account_id], body.order, body.verdict
+    if verdict.approved:
+        record = OrderRecord(order, body, seq, OrderStatus.OPEN, order.quantity)
+        account.open_orders[order.client_order_id] = record
+        position = account.positions.get(order.symbol) or position_in(state, account, order.symbol)
+        if order.limit:
+            position.rest(order.buy, order.limit)
+        if order.parent_order_id is not None:
+            account.parents.setdefault(order.parent_order_id, Parent(order.symbol, order.buy, order.parent_quantity))
+        _hold(state, account, position, record, order.quantity)
+        _sent(account, order, verdict.ts)
+    else:
+        record = OrderRecord(order, body, seq, OrderStatus.DENIED, 0)
+        if any(each.code is DenialCode.REPEATED_EXECUTION for each in verdict.broken):
+            account.strategies.setdefault(order.strategy_id, Strategy()).disabled = True
+    account.orders[order.client_order_id] = record
+    move_clock(account, verdict.ts)
+
+
+def closed(state: FirmState, body: Closed, seq: int) -> None:
+    """End an order and free what it held."""
+    account = state.accounts[body.account_id]
+    end(state, account, account.orders[body.client_order_id], body.status)
+    move_clock(account, body.ts)
+
+
+def filled(state: FirmState, body: Filled, seq: int) -> None:
+    """Book an execution."""
+    account = state.accounts[body.account_id]
+    record = account.orders[body.client_order_id]
+    position = account.positions[body.symbol]
+    signed = body.quantity if body.buy else -body.quantity
+    change = fill(position.quantity, position.average_price, signed, body.price, body.fee, position.terms, body.fx_rate)
+    position.quantity, position.average_price = change.quantity, change.average_price
+    account.cash += change.cash
+    account.realised_pnl += change.realised_pnl
+    account.fees += body.fee
+    account.turnover += body.price * body.quantity * body.multiplier * body.fx_rate // SCALE
+    if record.status in OPEN:
+        if record.replacement is not None and body.quantity > record.leaves:
+            _put_in_force(position, record)
+        record.leaves = body.leaves
+        _hold(state, account, position, record, _to_hold(record))
+        if body.order_status not in OPEN:
+            _drop(account, position, record)
+    parent = account.parents.get(record.order.parent_order_id or "")
+    if parent is not None:
+        parent.taken += body.quantity
+    record.leaves, record.status = body.leaves, body.order_status
+    if (account.simulation_id, body.symbol) not in state.marks:
+        price(state, account, position)
+    settle(account, position)
+    result = FillResult.model_construct(
+        trade_id=body.trade_id,
+        client_order_id=body.client_order_id,
+        duplicate=False,
+        order_status=body.order_status,
+        leaves_quantity=amount(body.leaves),
+        position_quantity=amount(body.position_quantity),
+        realised_pnl=amount(body.realised_pnl),
+        seq=seq,
+    )
+    key = (body.client_order_id, body.price, body.quantity, body.fee)
+    account.fills[body.trade_id] = (key, result, body.session_date)
+    move_clock(account, body.ts)
+    raise_high_water_mark(account)
+
+
+def replaced(state: FirmState, body: OrderReplaced, seq: int) -> None:
+    """Keep a decision on a replacement; an approved one holds the larger of old and new."""
+    account = state.accounts[body.account_id]
+    record = account.orders[body.client_order_id]
+    record.replaced = {**(record.replaced or {}), body.replace_id: (body.decision, seq)}
+    if body.decision.decision is Verdict.APPROVED:
+        limit = units(body.limit_price) if body.limit_price else 0
+        record.replacement = Replacement(body.replace_id, units(body.quantity), limit)
+        position = account.positions[record.order.symbol]
+        if limit:
+            position.rest(record.order.buy, limit)
+        _hold(state, account, position, record, _to_hold(record))
+        _sent(account, record.order, micros(body.ts_event))
+    move_clock(account, micros(body.ts_event))
+
+
+def replace_acknowledged(state: FirmState, body: ReplaceAcknowledged, seq: int) -> None:
+    """Put a replacement in force, or drop it."""
+    account = state.accounts[body.account_id]
+    record = account.orders[body.client_order_id]
+    position = account.positions[record.order.symbol]
+    if body.accepted:
+        _put_in_force(position, record)
+    elif record.replacement is not None:
+        if record.replacement.limit:
+            position.unrest(record.order.buy, record.replacement.limit)
+        record.replacement = None
+    _hold(state, account, position, record, record.leaves)
+    if record.leaves == 0:
+        record.status = OrderStatus.FILLED
+        _drop(account, position, record)
+    move_clock(account, micros(body.ts_event))
+
+
+def end(state: FirmState, account: Account, record: OrderRecord, status: OrderStatus) -> None:
+    """End an open order and free what it held."""
+    position = account.positions[record.order.symbol]
+    _hold(state, account, position, record, 0)
+    record.status = status
+    _drop(account, position, record)
+
+
+def move_clock(account: Account, moment: int) -> None:
+    """Move a simulated account's time on."""
+    if account.simulation_id is not None and (account.clock is None or moment > account.clock):
+        account.clock = moment
+
+
+def raise_high_water_mark(account: Account) -> None:
+    """Keep the highest equity there was."""
+    if account.equity > account.high_water_mark:
+        account.high_water_mark = account.equity
+        account.caps.set(account)
+
+
+def _hold(state: FirmState, account: Account, position: Position, record: OrderRecord, quantity: int) -> None:
+    change, before = quantity - record.held, position.reserved
+    if not change:
+        return
+    record.held = quantity
+    if record.order.buy:
+        position.open_buy += change
+    else:
+        position.open_sell += change
+    if record.order.parent_order_id is not None:
+        account.parents[record.order.parent_order_id].taken += change
+    settle_reserved(account, position)
+    if state.scenarios is not None:
+        move(state.scenarios, account.tail, position.terms.symbol, exposure(position, position.reserved - before))
+
+
+def _to_hold(record: OrderRecord) -> int:
+    if record.replacement is None:
+        return record.leaves
+    return max(record.leaves, record.replacement.quantity - (record.order.quantity - record.leaves))
+
+
+def _put_in_force(position: Position, record: OrderRecord) -> None:
+    new, old = record.replacement, record.order
+    if new is None:
+        return
+    record.leaves += new.quantity - old.quantity
+    record.order = replace(old, quantity=new.quantity, limit=new.limit)
+    record.replacement = None
+    if old.limit:
+        position.unrest(old.buy, old.limit)
+
+
+def _drop(account: Account, position: Position, record: OrderRecord) -> None:
+    account.open_orders.pop(record.order.client_order_id, None)
+    if record.order.limit:
+        position.unrest(record.order.buy, record.order.limit)
+    if record.replacement is not None:
+        if record.replacement.limit:
+            position.unrest(record.order.buy, record.replacement.limit)
+        record.replacement = None
+
+
+def _sent(account: Account, order: OrderTerms, now: int) -> None:
+    """Count a message that goes out."""
+    profile, nanoseconds = account.profile, now * _NANOSECONDS
+    strategy = account.strategies.get(order.strategy_id)
+    if strategy is None:
+        strategy = account.strategies[order.strategy_id] = Strategy()
+    account.due = max(account.due, nanoseconds) + profile.message_gap
+    strategy.due = max(strategy.due, nanoseconds) + profile.message_gap
+    if now - strategy.window >= profile.execution_window:
+        strategy.window, strategy.executions = now, 0
+    strategy.executions += 1
+    window = profile.duplicate_window
+    if window:
+        recent = account.recent
+        key = (order.strategy_id, order.symbol, order.buy, order.quantity, order.limit)
+        recent.pop(key, None)
+        recent[key] = now
+        while now - recent[oldest := next(iter(recent))] >= window:
+            del recent[oldest]

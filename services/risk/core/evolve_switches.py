@@ -1,0 +1,74 @@
+"""The state after what happened to kill switches and heartbeats."""
+
+from services.risk.core.evolve_orders import end
+from services.risk.core.state import FirmState
+from shared.schemas.events import (
+    HeartbeatSet,
+    KillAcknowledged,
+    KillReleaseRequested,
+    KillSwitchActivated,
+    KillSwitchReleased,
+)
+from shared.schemas.kill_switches import KillSwitchView
+from shared.schemas.orders import OrderStatus
+
+
+def activated(state: FirmState, body: KillSwitchActivated, seq: int) -> None:
+    """Stop a scope; its open orders end and free what they held."""
+    for cancelled in body.cancelled:
+        account = state.accounts[cancelled.account_id]
+        end(state, account, account.orders[cancelled.client_order_id], OrderStatus.CANCELLED)
+    state.kill_epoch += 1
+    switch = KillSwitchView(
+        kill_switch_id=body.kill_switch_id,
+        scope=body.scope,
+        target=body.target,
+        kind=body.kind,
+        reductions=body.reductions,
+        reason=body.reason,
+        activated_by=body.by,
+        activated_at=body.ts_event,
+        cancelled_orders=len(body.cancelled),
+        kill_epoch=state.kill_epoch,
+        seq=seq,
+    )
+    _put(state, switch)
+
+
+def released(state: FirmState, body: KillSwitchReleased, seq: int) -> None:
+    """Let a scope trade again."""
+    switch = state.kill_switches[body.kill_switch_id]
+    update = {"released_by": body.by, "released_at": body.ts_event, "release_reason": body.reason}
+    _put(state, switch.model_copy(update=update))
+
+
+def release_requested(state: FirmState, body: KillReleaseRequested, seq: int) -> None:
+    """Note who asked for a release."""
+    switch = state.kill_switches[body.kill_switch_id]
+    _put(state, switch.model_copy(update={"release_requested_by": body.by, "release_reason": body.reason}))
+
+
+def acknowledged(state: FirmState, body: KillAcknowledged, seq: int) -> None:
+    """Note that an execution engine has sent its cancels."""
+    switch = state.kill_switches[body.kill_switch_id]
+    _put(state, switch.model_copy(update={"acknowledged_by": [*switch.acknowledged_by, body.execution_id]}))
+
+
+def heartbeat_set(state: FirmState, body: HeartbeatSet, seq: int) -> None:
+    """Take or end a strategy's promise to be heard of."""
+    if body.timeout_seconds:
+        state.heartbeats[body.strategy_id] = body.timeout_seconds
+    else:
+        state.heartbeats.pop(body.strategy_id, None)
+
+
+def _put(state: FirmState, switch: KillSwitchView) -> None:
+    state.kill_switches[switch.kill_switch_id] = switch
+    key = (switch.scope, switch.target)
+    if switch.released_at is None:
+        state.stopped.setdefault(key, {})[switch.kill_switch_id] = switch
+        return
+    held = state.stopped[key]
+    del held[switch.kill_switch_id]
+    if not held:
+        del state.stopped[key]

@@ -1,0 +1,53 @@
+"""What would close an account's positions, and which orders belong to that plan."""
+
+from services.risk.core.bodies import OrderTerms
+from services.risk.core.positions import Position
+from services.risk.core.state import Account, FirmState
+from services.risk.core.terms import OFF, Profile, Terms
+from services.risk.core.units import SCALE, amount
+from shared.schemas.accounts import LiquidationPlan, LiquidationStep
+from shared.schemas.orders import Side
+
+
+def liquidation_plan(state: FirmState, account: Account) -> LiquidationPlan:
+    """Return the orders that would close every position, net of those that are closing it, the largest first."""
+    steps = []
+    for symbol, position in account.positions.items():
+        quantity = _to_close(position)
+        if not quantity:
+            continue
+        most = slice_quantity(position.terms, account.profile, quantity)
+        steps.append(
+            LiquidationStep(
+                symbol=symbol,
+                side=Side.SELL if position.quantity > 0 else Side.BUY,
+                quantity=amount(quantity),
+                notional=amount(quantity * position.unit // SCALE**2),
+                slices=-(-quantity // most),
+                slice_quantity=amount(most),
+            )
+        )
+    steps.sort(key=lambda step: (-step.notional, step.symbol))
+    return LiquidationPlan(account_id=account.account_id, risk_level=account.level, steps=steps, seq=account.state_seq)
+
+
+def in_plan(position: Position, order: OrderTerms, profile: Profile) -> bool:
+    """Tell whether an order that reduces is one of the plan: reduce-only, and no more than one slice."""
+    left = _to_close(position)
+    return order.reduce_only and order.quantity <= slice_quantity(position.terms, profile, left)
+
+
+def slice_quantity(terms: Terms, profile: Profile, quantity: int) -> int:
+    """Return the most of a quantity one order may have by the liquidity and size limits, in whole lots."""
+    most = min(quantity, profile.order_quantity)
+    if terms.daily_volume and profile.order_volume != OFF:
+        most = min(most, profile.order_volume * terms.daily_volume // SCALE)
+    lots = most // terms.lot * terms.lot
+    # A position smaller than a lot, or a limit below one, leaves the smallest order there is.
+    return lots or min(quantity, terms.lot)
+
+
+def _to_close(position: Position) -> int:
+    if position.quantity > 0:
+        return max(position.quantity - position.open_sell, 0)
+    return max(-position.quantity - position.open_buy, 0)

@@ -1,0 +1,127 @@
+"""Decide on instruments, marks and scenarios."""
+
+from services.risk.core.bodies import Marked, Quote
+from services.risk.core.commands import SetInstruments, SetMarks, SetScenarios
+from services.risk.core.outcome import Event, Outcome, conflict, invalid
+from services.risk.core.positions import HeldMark
+from services.risk.core.state import FirmState
+from services.risk.core.terms import Terms, worth
+from services.risk.core.units import SCALE, moment
+from shared.schemas.base import Severity
+from shared.schemas.events import InstrumentSet, ScenariosSet
+from shared.schemas.journal import EventKind
+
+# A live mark further ahead than clocks differ would count as fresh for as long as it is ahead.
+_CLOCK_SKEW = 5_000_000
+# What one position may be worth. A mark that makes it more is no price, and would stay in the high-water mark.
+_MOST_VALUE = 10**16 * SCALE
+_FEWEST_SCENARIOS = 20
+
+
+def set_instruments(state: FirmState, command: SetInstruments, now: int) -> Outcome:
+    """Add or replace instruments; those that stay as they are give no event."""
+    for instrument in command.instruments:
+        known = state.instruments.get(instrument.symbol)
+        if known is None or not _in_use(state, instrument.symbol):
+            continue
+        if known.unit_of_account != Terms(instrument).unit_of_account:
+            return conflict(
+                f"{instrument.symbol} is held: its currency, multiplier, margining and underlying cannot change"
+            )
+    return tuple(
+        Event(
+            EventKind.INSTRUMENT_SET,
+            None,
+            InstrumentSet(instrument=instrument, by=command.by, ts_event=moment(now)),
+        )
+        for instrument in command.instruments
+        if instrument.symbol not in state.instruments or state.instruments[instrument.symbol].instrument != instrument
+    )
+
+
+def set_marks(state: FirmState, command: SetMarks, now: int) -> Outcome:
+    """Take the marks that are news, in their order; live ones only as the newest of each symbol.
+
+    A price that jumps, or was judged critical, is not valued at: its symbol is blocked until the next one confirms
+    it, or is as before.
+    """
+    taken: list[Quote] = []
+    doubted: list[Quote] = []
+    newest: dict[str, HeldMark] = {}
+    for quote in command.marks:
+        symbol = quote.symbol
+        terms = state.instruments.get(symbol)
+        if terms is None or (command.simulation_id is None and quote.ts > now + _CLOCK_SKEW):
+            continue
+        held = newest.get(symbol) or state.marks.get((command.simulation_id, symbol))
+        if held is not None and (quote.ts < held.ts or _same(quote, held)):
+            continue
+        if quote.quality is Severity.CRITICAL or _jumps(quote, held, terms):
+            doubted.append(quote)
+            newest[symbol] = doubt(quote, held)
+        elif not _absurd(state, command.simulation_id, quote):
+            taken.append(quote)
+            newest[symbol] = HeldMark(quote.price, quote.ts, quote.delta, quote.quality)
+    if command.simulation_id is None:
+        taken = list({quote.symbol: quote for quote in taken}.values())
+    # What became of a doubt within the batch is decided: only the last word on a symbol counts.
+    doubted = list({quote.symbol: quote for quote in doubted if _is_last(newest[quote.symbol], quote)}.values())
+    if not taken and not doubted:
+        return ()
+    return (Event(EventKind.MARKS_SET, None, Marked(command.simulation_id, taken, doubted, now)),)
+
+
+def doubt(quote: Quote, held: HeldMark | None) -> HeldMark:
+    """Return a symbol's mark once a price came that cannot be trusted: the one before, with the doubt noted."""
+    price, ts, delta = (held.price, held.ts, held.delta) if held else (quote.price, quote.ts, quote.delta)
+    suspect = 0 if quote.quality is Severity.CRITICAL else quote.price
+    return HeldMark(price, ts, delta, quote.quality, suspect)
+
+
+def set_scenarios(state: FirmState, command: SetScenarios, now: int) -> Outcome:
+    """Measure VaR and ES on other returns from now on; the same again gives no event."""
+    counts = {len(returns) for returns in command.scenarios.returns.values()}
+    if len(counts) != 1:
+        return invalid("every symbol has as many returns as every other: one for each scenario")
+    if min(counts) < _FEWEST_SCENARIOS:
+        return invalid(f"fewer than {_FEWEST_SCENARIOS} scenarios say nothing about a tail")
+    if state.scenarios is not None and state.scenarios.source == command.scenarios:
+        return ()
+    body = ScenariosSet(scenarios=command.scenarios, by=command.by, ts_event=moment(now))
+    return (Event(EventKind.SCENARIOS_SET, None, body),)
+
+
+def _same(quote: Quote, held: HeldMark) -> bool:
+    if held.suspect or held.quality is Severity.CRITICAL:
+        return False
+    return (quote.price, quote.ts, quote.delta, quote.quality) == (held.price, held.ts, held.delta, held.quality)
+
+
+def _jumps(quote: Quote, held: HeldMark | None, terms: Terms) -> bool:
+    """Tell whether a price is too far from the last good one, and from the suspect one that it may confirm."""
+    if held is None or not held.price:
+        return False
+    most = terms.max_jump
+    if abs(quote.price - held.price) * SCALE <= most * held.price:
+        return False
+    return not held.suspect or abs(quote.price - held.suspect) * SCALE > most * held.suspect
+
+
+def _is_last(newest: HeldMark, quote: Quote) -> bool:
+    return newest.suspect == quote.price or newest.quality is quote.quality is Severity.CRITICAL
+
+
+def _absurd(state: FirmState, simulation_id: str | None, quote: Quote) -> bool:
+    unit = quote.price * state.instruments[quote.symbol].multiplier
+    return any(
+        symbol == quote.symbol and worth(abs(position.reserved), unit) > _MOST_VALUE
+        for (_, symbol), (_, position) in state.valued_by.get((simulation_id, quote.symbol), {}).items()
+    )
+
+
+def _in_use(state: FirmState, symbol: str) -> bool:
+    return any(
+        position.quantity or position.open_buy or position.open_sell
+        for account in state.accounts.values()
+        if (position := account.positions.get(symbol)) is not None
+    )

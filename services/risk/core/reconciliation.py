@@ -1,0 +1,79 @@
+"""Compare an account with its broker, and take the broker's word where an admin says so."""
+
+from decimal import Decimal
+
+from services.risk.core.commands import Reconcile
+from services.risk.core.fills import MOST_CASH
+from services.risk.core.outcome import Event, Outcome, conflict, invalid, not_found
+from services.risk.core.state import Account, FirmState
+from services.risk.core.units import amount, moment, units
+from shared.schemas.accounts import BreakKind, BrokerPosition, ReconciliationBreak
+from shared.schemas.events import AccountReconciled
+from shared.schemas.journal import EventKind
+
+
+def reconcile(state: FirmState, command: Reconcile, now: int) -> Outcome:
+    """Return what differs as an event; without a break, or with `adopt`, the account counts as reconciled."""
+    account = state.accounts.get(command.account_id)
+    if account is None:
+        return not_found(f"account {command.account_id} does not exist")
+    request = command.request
+    symbols = [each.symbol for each in request.positions]
+    if len(set(symbols)) < len(symbols):
+        return invalid("a symbol is named twice")
+    unknown = [symbol for symbol in symbols if symbol not in state.instruments]
+    if request.adopt and unknown:
+        return conflict(f"{', '.join(unknown)}: describe the instrument before its position is adopted")
+    if request.adopt and request.reason is None:
+        return invalid("taking the broker's word needs a reason")
+    if request.cash is not None and abs(units(request.cash)) > MOST_CASH:
+        return invalid(f"the account's cash would be beyond {amount(MOST_CASH):f}")
+    breaks, adjusted = _compare(state, account, command)
+    cash = request.cash if request.adopt and request.cash is not None else amount(account.cash)
+    body = AccountReconciled(
+        account_id=account.account_id,
+        breaks=breaks,
+        adopted=bool(request.adopt and breaks),
+        cash=cash,
+        positions=adjusted if request.adopt else [],
+        reason=request.reason,
+        by=command.by,
+        ts_event=moment(now),
+    )
+    return (Event(EventKind.ACCOUNT_RECONCILED, account.account_id, body),)
+
+
+def _compare(
+    state: FirmState, account: Account, command: Reconcile
+) -> tuple[list[ReconciliationBreak], list[BrokerPosition]]:
+    request = command.request
+    theirs = {each.symbol: each for each in request.positions}
+    breaks: list[ReconciliationBreak] = []
+    adjusted: list[BrokerPosition] = []
+    for symbol in sorted(theirs.keys() | account.positions.keys()):
+        ours = account.positions.get(symbol)
+        engine = amount(ours.quantity) if ours else amount(0)
+        named = theirs.get(symbol)
+        broker = named.quantity if named else amount(0)
+        if engine == broker:
+            continue
+        breaks.append(ReconciliationBreak(kind=BreakKind.POSITION, symbol=symbol, engine=engine, broker=broker))
+        average = _average(state, account, symbol, named)
+        adjusted.append(BrokerPosition(symbol=symbol, quantity=broker, average_price=average))
+    ours_cash = amount(account.cash)
+    if request.cash is not None and abs(request.cash - ours_cash) > request.tolerance:
+        breaks.append(ReconciliationBreak(kind=BreakKind.CASH, symbol=None, engine=ours_cash, broker=request.cash))
+    return breaks, adjusted
+
+
+def _average(state: FirmState, account: Account, symbol: str, named: BrokerPosition | None) -> Decimal | None:
+    """Return what an adopted position is taken over at: the broker's word, the engine's, or the mark."""
+    if named is None or named.quantity == 0:
+        return None
+    if named.average_price is not None:
+        return named.average_price
+    ours = account.positions.get(symbol)
+    if ours is not None and ours.average_price:
+        return amount(ours.average_price)
+    mark = state.mark(account, symbol)
+    return amount(mark.price) if mark else None

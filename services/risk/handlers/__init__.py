@@ -1,0 +1,1 @@
+"""One function per use case: ask the engine, and tell the caller what came of it."""

@@ -1,0 +1,97 @@
+"""Instruments, marks and scenarios."""
+
+from services.risk.core.commands import SetInstruments, SetMarks, SetScenarios
+from services.risk.core.outcome import Refused, not_found
+from services.risk.core.positions import HeldMark
+from services.risk.core.state import FirmState
+from services.risk.core.translate import quote
+from services.risk.core.units import amount, moment
+from services.risk.engine import Engine
+from services.risk.handlers.asking import do, problem
+from shared.auth import Principal
+from shared.pagination import decode_cursor, encode_cursor
+from shared.schemas.base import Page
+from shared.schemas.instruments import Instrument, InstrumentBatch, Mark, MarkBatch, ScenarioSet, ScenarioView
+
+
+async def set_instruments(engine: Engine, batch: InstrumentBatch, caller: Principal) -> int:
+    """Add or replace instruments; return how many are new or changed."""
+    found: int = await do(engine, SetInstruments(tuple(batch.instruments), caller.subject))
+    return found
+
+
+async def list_instruments(engine: Engine, cursor: str | None, limit: int) -> Page[Instrument]:
+    """Return instruments by symbol."""
+    after = str(decode_cursor(cursor, symbol=str)["symbol"]) if cursor else ""
+
+    def page(state: FirmState) -> Page[Instrument]:
+        symbols = sorted(symbol for symbol in state.instruments if symbol > after)
+        items = [state.instruments[symbol].instrument for symbol in symbols[:limit]]
+        following = encode_cursor({"symbol": symbols[limit - 1]}) if len(symbols) > limit else None
+        return Page(items=items, next_cursor=following)
+
+    return await engine.read(page)
+
+
+async def set_marks(engine: Engine, batch: MarkBatch) -> int:
+    """Take marks; return how many were news."""
+    found: int = await do(engine, SetMarks(batch.simulation_id, tuple(quote(mark) for mark in batch.marks)))
+    return found
+
+
+async def list_marks(
+    engine: Engine, simulation_id: str | None, symbol: str | None, cursor: str | None, limit: int
+) -> Page[Mark]:
+    """Return the marks risk holds for a simulation, or the live ones, by symbol."""
+    after = str(decode_cursor(cursor, symbol=str)["symbol"]) if cursor else ""
+
+    def page(state: FirmState) -> Page[Mark]:
+        if symbol is not None:
+            mark = state.marks.get((simulation_id, symbol))
+            return Page(items=[_mark(symbol, mark)] if mark and symbol > after else [])
+        chosen = sorted(
+            (name, mark)
+            for (simulation, name), mark in state.marks.items()
+            if simulation == simulation_id and name > after
+        )
+        following = encode_cursor({"symbol": chosen[limit - 1][0]}) if len(chosen) > limit else None
+        return Page(items=[_mark(name, mark) for name, mark in chosen[:limit]], next_cursor=following)
+
+    return await engine.read(page)
+
+
+async def set_scenarios(engine: Engine, scenarios: ScenarioSet, caller: Principal) -> ScenarioView:
+    """Measure VaR and ES on other returns from now on."""
+    await do(engine, SetScenarios(scenarios, caller.subject))
+    return await get_scenarios(engine)
+
+
+async def get_scenarios(engine: Engine) -> ScenarioView:
+    """Return the scenarios in force, without their figures."""
+
+    def question(state: FirmState) -> ScenarioView | Refused:
+        held = state.scenarios
+        if held is None:
+            return not_found("no scenarios were set")
+        return ScenarioView(
+            name=held.source.name,
+            horizon_days=held.source.horizon_days,
+            scenarios=held.matrix.scenarios,
+            symbols=sorted(held.symbols),
+            seq=held.seq,
+        )
+
+    found = await engine.read(question)
+    if isinstance(found, Refused):
+        raise problem(found)
+    return found
+
+
+def _mark(symbol: str, mark: HeldMark) -> Mark:
+    return Mark(
+        symbol=symbol,
+        price=amount(mark.price),
+        delta=None if mark.delta is None else amount(mark.delta),
+        quality=mark.quality,
+        ts_event=moment(mark.ts),
+    )

@@ -1,0 +1,138 @@
+"""Orders: decisions, what-ifs, batches, replacements, ends and executions."""
+
+import asyncio
+
+from services.risk.core.answers import decision
+from services.risk.core.checks import evaluate
+from services.risk.core.commands import (
+    AcknowledgeReplace,
+    ApplyFill,
+    CloseOrder,
+    PlaceOrder,
+    PlaceOrders,
+    ReplaceOrder,
+)
+from services.risk.core.orders import content_of, judge, time_of
+from services.risk.core.outcome import RefusalKind, Refused, invalid, not_found
+from services.risk.core.state import Account, FirmState
+from services.risk.core.translate import order_terms
+from services.risk.core.units import micros
+from services.risk.core.views import order_view
+from services.risk.engine import Engine
+from services.risk.handlers.asking import do, of_account, problem
+from shared.auth import Principal
+from shared.logging.context import correlation_id
+from shared.pagination import decode_cursor, encode_cursor
+from shared.schemas.base import Page
+from shared.schemas.decisions import Decision, DecisionContent, Verdict
+from shared.schemas.orders import (
+    BatchRefusal,
+    Fill,
+    FillResult,
+    Order,
+    OrderBatch,
+    OrderBatchResult,
+    OrderClose,
+    OrderReplace,
+    OrderStatus,
+    OrderView,
+    ReplaceAcknowledgement,
+)
+
+
+async def place_order(engine: Engine, account_id: str, order: Order, caller: Principal) -> Decision:
+    """Decide on an order."""
+    command = PlaceOrder(account_id, order_terms(order), caller.subject, correlation_id.get())
+    found: Decision = await do(engine, command)
+    return found
+
+
+async def place_orders(engine: Engine, account_id: str, batch: OrderBatch, caller: Principal) -> OrderBatchResult:
+    """Decide on orders in their sequence."""
+    orders = tuple(order_terms(order) for order in batch.orders)
+    correlation = correlation_id.get()
+    refused: list[BatchRefusal] = []
+    if batch.all_or_none:
+        decisions = await do(engine, PlaceOrders(account_id, orders, True, caller.subject, correlation))
+    else:
+        # Each by itself: what is refused of one, such as an id used before, is the answer to it alone.
+        found = await asyncio.gather(
+            *(engine.submit(PlaceOrder(account_id, order, caller.subject, correlation)) for order in orders)
+        )
+        if isinstance(found[0], Refused) and found[0].kind is RefusalKind.NOT_FOUND:
+            raise problem(found[0])
+        for index, (order, each) in enumerate(zip(orders, found, strict=True)):
+            if isinstance(each, Refused):
+                refused.append(BatchRefusal(index=index, client_order_id=order.client_order_id, detail=each.detail))
+        decisions = [None if isinstance(each, Refused) else each for each in found]
+    approved = sum(1 for each in decisions if each is not None and each.decision is Verdict.APPROVED)
+    return OrderBatchResult.model_construct(decisions=decisions, refused=refused, approved=approved)
+
+
+async def check_order(engine: Engine, account_id: str, order: Order) -> DecisionContent:
+    """Return what would be decided on an order; nothing is kept."""
+    asked = order_terms(order)
+
+    def question(state: FirmState, account: Account) -> DecisionContent | Refused:
+        now = time_of(account, asked.ts, micros(engine.clock.now()))
+        if now is None:
+            return invalid("an order of a simulated account needs ts_event")
+        verdict = judge(state, account, asked, now, evaluate(state, account, asked, now))
+        return content_of(verdict, account.account_id, asked.client_order_id)
+
+    return await of_account(engine, account_id, question)
+
+
+async def get_decision(engine: Engine, account_id: str, client_order_id: str) -> Decision:
+    """Return the decision on an order."""
+
+    def question(state: FirmState, account: Account) -> Decision | Refused:
+        record = account.orders.get(client_order_id)
+        if record is None:
+            return not_found(f"account {account_id} has no order {client_order_id}")
+        return decision(state, account, record)
+
+    return await of_account(engine, account_id, question)
+
+
+async def list_orders(engine: Engine, account_id: str, cursor: str | None, limit: int) -> Page[OrderView]:
+    """Return the open orders, the oldest first."""
+    after = str(decode_cursor(cursor, seq=int)["seq"]) if cursor else "0"
+
+    def question(_: FirmState, account: Account) -> Page[OrderView]:
+        chosen = [record for record in account.open_orders.values() if record.seq > int(after)]
+        following = encode_cursor({"seq": chosen[limit - 1].seq}) if len(chosen) > limit else None
+        return Page(items=[order_view(account, record) for record in chosen[:limit]], next_cursor=following)
+
+    return await of_account(engine, account_id, question)
+
+
+async def replace_order(
+    engine: Engine, account_id: str, client_order_id: str, request: OrderReplace, caller: Principal
+) -> Decision:
+    """Decide on a change of an open order."""
+    found: Decision = await do(engine, ReplaceOrder(account_id, client_order_id, request, caller.subject))
+    return found
+
+
+async def acknowledge_replace(
+    engine: Engine, account_id: str, client_order_id: str, request: ReplaceAcknowledgement, caller: Principal
+) -> OrderView:
+    """Take the venue's word on a replacement."""
+    found: OrderView = await do(engine, AcknowledgeReplace(account_id, client_order_id, request, caller.subject))
+    return found
+
+
+async def close_order(
+    engine: Engine, account_id: str, client_order_id: str, status: OrderStatus, request: OrderClose, caller: Principal
+) -> OrderView:
+    """End an order that will not fill further."""
+    command = CloseOrder(account_id, client_order_id, status, request, caller.subject)
+    found: OrderView = await do(engine, command)
+    return found
+
+
+async def apply_fill(engine: Engine, account_id: str, fill: Fill, caller: Principal) -> FillResult:
+    """Book an execution."""
+    found: FillResult = await do(engine, ApplyFill(account_id, fill, caller.subject))
+    return found

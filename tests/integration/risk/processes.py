@@ -1,0 +1,110 @@
+"""Risk as processes of their own, to be killed, paused and raced."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from cli.paths import ROOT
+from shared.roles import Role
+from tests.harness import Tokens
+from tests.integration.risk.client import BASE
+
+_START_SECONDS = 30
+
+
+class RiskProcess:
+    """A risk service; ended with the block, however it stands."""
+
+    def __init__(self, database_url: str, redis_url: str, tokens: Tokens, folder: Path) -> None:
+        self._environment = {
+            **{key: value for key, value in os.environ.items() if not key.startswith("TRADING_")},
+            "TRADING_DATABASE_URL": database_url,
+            "TRADING_REDIS_URL": redis_url,
+            "TRADING_API_KEYS_FILE": str(tokens.file),
+            "TRADING_LOG_LEVEL": "ERROR",
+            "TRADING_LOG_STDOUT": "false",
+            "TRADING_LOG_FILE": str(folder / f"risk-{id(self)}.json"),
+        }
+        self._tokens = tokens
+        self._folder = folder
+        self._listener = socket.socket()
+        self._listener.bind(("127.0.0.1", 0))
+        self._listener.listen(2048)
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self._process: subprocess.Popen[bytes] | None = None
+        self._lifeline: int | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.kill()
+        self._listener.close()
+
+    def start(self) -> None:
+        reading, self._lifeline = os.pipe()
+        os.set_inheritable(reading, True)
+        descriptor = self._listener.fileno()
+        command = ["-m", "cli.supervisor.serve", "risk", "--fd", str(descriptor), "--lifeline", str(reading)]
+        with (self._folder / "risk.err").open("ab") as errors:
+            self._process = subprocess.Popen(
+                [sys.executable, *command],
+                cwd=ROOT,
+                env=self._environment,
+                pass_fds=(descriptor, reading),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=errors,
+            )
+        os.close(reading)
+
+    def kill(self) -> None:
+        """End it at once, as a power cut would."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGKILL)
+            self._process.wait()
+            self._process = None
+        if self._lifeline is not None:
+            os.close(self._lifeline)
+            self._lifeline = None
+
+    def pause(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
+    def client(self, role: Role = Role.SERVICE, **options: Any) -> httpx.AsyncClient:
+        limits = httpx.Limits(max_connections=100, max_keepalive_connections=100)
+        return httpx.AsyncClient(
+            base_url=self.url + BASE,
+            headers=self._tokens.auth(role),
+            limits=limits,
+            timeout=options.pop("timeout", 10),
+            **options,
+        )
+
+    def ready(self) -> bool:
+        try:
+            return httpx.get(self.url + "/readyz", timeout=1).status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    def await_ready(self, seconds: float = _START_SECONDS) -> None:
+        deadline = time.monotonic() + seconds
+        while not self.ready():
+            assert time.monotonic() < deadline, (self._folder / "risk.err").read_text()
+            time.sleep(0.02)

@@ -1,0 +1,210 @@
+"""Breakers, levels, and what stops an account by itself."""
+
+from typing import Any
+
+import pytest
+
+from services.risk.core.commands import PassTime, ReleaseKillSwitch, ResetBreaker, SetLimits
+from services.risk.core.liquidation import liquidation_plan
+from services.risk.core.outcome import RefusalKind, Refused
+from services.risk.core.views import account_status
+from shared.schemas.breakers import BreakerState
+from shared.schemas.kill_switches import KillReason
+from shared.schemas.limits import LimitsUpdate
+from tests.unit.risk.desk import Desk, codes, wide
+
+pytestmark = pytest.mark.unit
+
+
+def losing(**limits: Any) -> Desk:
+    """A desk that is long half its equity."""
+    desk = Desk(wide(**limits))
+    desk.trade("BUY", 500, 100)
+    return desk
+
+
+def reset(desk: Desk, name: str) -> Any:
+    return desk.send(ResetBreaker("main", name, "looked at it", "eve"))
+
+
+class TestBreakers:
+    def test_equal_trips(self) -> None:
+        desk = losing(max_drawdown_fraction=0.2)
+        desk.mark(STOCK="60.01")
+        assert desk.account.breakers["drawdown"].state is BreakerState.CLOSED
+        desk.mark(STOCK=60)
+        assert desk.account.breakers["drawdown"].state is BreakerState.OPEN
+        assert "BREAKER_OPEN" in codes(desk.order())
+
+    def test_exposure_trips_beyond_its_limit_so_that_the_last_order_within_it_does_not(self) -> None:
+        desk = Desk(wide(max_position_fraction=0.1))
+        desk.trade("BUY", 100, 100)
+        assert desk.account.halted == ()
+        # 110 * 100 over 101,000 is below 11 %; 113 makes it more.
+        desk.mark(STOCK=110)
+        assert desk.account.halted == ()
+        desk.mark(STOCK=113)
+        assert desk.account.halted == ("concentration",)
+
+    def test_open_it_lets_only_reductions_through(self) -> None:
+        desk = losing(max_daily_loss_fraction=0.05)
+        desk.mark(STOCK=85)
+        assert "BREAKER_OPEN" in codes(desk.order("BUY"))
+        assert codes(desk.order("SELL", 100)) == []
+        assert "BREAKER_OPEN" in codes(desk.order("SELL", 401))
+
+    def test_a_reset_is_refused_while_the_condition_holds(self) -> None:
+        desk = losing(max_daily_loss_fraction=0.05)
+        desk.mark(STOCK=85)
+        outcome = reset(desk, "daily_loss")
+        assert isinstance(outcome, Refused)
+        assert outcome.kind is RefusalKind.CONFLICT
+        assert "the condition holds" in outcome.detail
+
+    def test_a_reset_is_not_a_resume(self) -> None:
+        desk = losing(max_daily_loss_fraction=0.05, breaker_cool_down_seconds=60)
+        desk.mark(STOCK=85)
+        desk.mark(STOCK=95)
+        assert not isinstance(reset(desk, "daily_loss"), Refused)
+        assert desk.account.breakers["daily_loss"].state is BreakerState.HALF_OPEN
+        assert codes(desk.order("BUY")) == ["BREAKER_OPEN"]
+        assert codes(desk.order("SELL", 10)) == []
+        desk.later(60)
+        desk.mark(STOCK=95)
+        assert desk.account.breakers["daily_loss"].state is BreakerState.CLOSED
+        assert codes(desk.order("BUY")) == []
+
+    def test_it_comes_back_by_itself_by_halves(self) -> None:
+        desk = losing(max_daily_loss_fraction=0.05, breaker_cool_down_seconds=60)
+        desk.mark(STOCK=85)
+        desk.mark(STOCK=95)
+        states = []
+        for _ in range(5):
+            desk.later(30)
+            desk.send(PassTime())
+            states.append(desk.account.breakers["daily_loss"].state.value)
+        assert states == ["OPEN", "HALF_OPEN", "HALF_OPEN", "CLOSED", "CLOSED"]
+
+    def test_near_the_threshold_the_cool_down_does_not_run(self) -> None:
+        desk = losing(max_daily_loss_fraction=0.05, breaker_cool_down_seconds=60)
+        desk.mark(STOCK=85)
+        # 4.75 % is below 5 % and above nine tenths of it.
+        desk.mark(STOCK="90.5")
+        desk.later(600)
+        desk.send(PassTime())
+        assert desk.account.breakers["daily_loss"].state is BreakerState.OPEN
+        assert desk.account.breakers["daily_loss"].clear_since is None
+
+    def test_half_open_it_trips_again(self) -> None:
+        desk = losing(max_daily_loss_fraction=0.05)
+        desk.mark(STOCK=85)
+        desk.mark(STOCK=95)
+        reset(desk, "daily_loss")
+        desk.mark(STOCK=85)
+        assert desk.account.breakers["daily_loss"].state is BreakerState.OPEN
+
+    def test_what_is_not_there_or_closed_cannot_be_reset(self) -> None:
+        desk = Desk()
+        assert reset(desk, "nonsense").kind is RefusalKind.NOT_FOUND
+        assert reset(desk, "var").kind is RefusalKind.CONFLICT
+
+    def test_the_warning_band_begins_at_four_fifths(self) -> None:
+        desk = losing(max_daily_loss_fraction=0.05)
+
+        def warned() -> bool:
+            breakers = account_status(desk.state, desk.account).breakers
+            return next(each.warning for each in breakers if each.name == "daily_loss")
+
+        desk.mark(STOCK="92.01")
+        assert not warned()
+        desk.mark(STOCK=92)
+        assert warned()
+
+
+class TestLevels:
+    @pytest.mark.parametrize(
+        ("price", "level"),
+        [("94.01", "GREEN"), ("94", "YELLOW"), ("92", "ORANGE"), ("90", "RED"), ("99", "GREEN")],
+    )
+    def test_they_come_from_the_worst_utilisation(self, price: str, level: str) -> None:
+        desk = losing(max_daily_loss_fraction=0.05)
+        desk.mark(STOCK=price)
+        assert desk.account.level == level
+
+    def test_each_says_why(self) -> None:
+        desk = losing(max_daily_loss_fraction=0.05)
+        desk.mark(STOCK=92)
+        assert desk.account.level_reason == "daily_loss uses 80% of its limit"
+
+    def test_red_lets_only_reductions_through(self) -> None:
+        desk = losing(max_gross_exposure=0.5)
+        assert desk.account.level == "RED"
+        assert codes(desk.order("BUY", 1)) == ["RISK_LEVEL", "GROSS_EXPOSURE_LIMIT"]
+        assert codes(desk.order("SELL", 1)) == []
+
+
+class TestStops:
+    @pytest.mark.parametrize(
+        ("limits", "price", "kind"),
+        [
+            ({"max_daily_loss_fraction": 0.05}, 85, KillReason.LOSS_LIMIT),
+            ({"max_drawdown_fraction": 0.1}, 70, KillReason.DRAWDOWN),
+        ],
+    )
+    def test_far_beyond_a_limit_the_account_is_stopped(
+        self, limits: dict[str, float], price: int, kind: KillReason
+    ) -> None:
+        desk = losing(kill_margin=1.5, **limits)
+        resting = desk.order("SELL", 100, order_type="LIMIT", limit_price="101")
+        desk.mark(STOCK=price)
+        switches = list(desk.state.kill_switches.values())
+        assert [(each.kind, each.scope, each.target) for each in switches] == [(kind, "ACCOUNT", "main")]
+        assert desk.account.orders[resting.client_order_id].status == "CANCELLED"
+        assert account_status(desk.state, desk.account).risk_level == "BLACK"
+        # Once: it is in force already.
+        desk.mark(STOCK=price - 1)
+        assert len(desk.state.kill_switches) == 1
+
+    def test_then_only_the_liquidation_plan_passes(self) -> None:
+        desk = losing(kill_margin=1.5, max_daily_loss_fraction=0.05)
+        slow = wide(kill_margin=1.5, max_daily_loss_fraction=0.05, max_order_quantity=200)
+        desk.send(SetLimits("main", LimitsUpdate(limits=slow, reason="slices"), "eve"))
+        desk.mark(STOCK=85)
+        plan = liquidation_plan(desk.state, desk.account)
+        step = plan.steps[0]
+        assert (step.symbol, step.side, step.quantity, step.slices, step.slice_quantity) == (
+            "STOCK",
+            "SELL",
+            500,
+            3,
+            200,
+        )
+        assert codes(desk.order("SELL", 200)) == ["KILL_SWITCH_ACTIVE"]
+        assert codes(desk.order("SELL", 200, reduce_only=True)) == []
+        assert "KILL_SWITCH_ACTIVE" in codes(desk.order("SELL", 301, reduce_only=True))
+        assert "KILL_SWITCH_ACTIVE" in codes(desk.order("BUY", 1))
+        # What is closing already is no part of the plan any more.
+        assert liquidation_plan(desk.state, desk.account).steps[0].quantity == 300
+
+    def test_a_release_does_not_move_the_high_water_mark_and_the_next_mark_stops_again(self) -> None:
+        desk = losing(kill_margin=1.5, max_drawdown_fraction=0.1)
+        desk.mark(STOCK=70)
+        high = desk.account.high_water_mark
+        first = next(iter(desk.state.kill_switches))
+        desk.send(ReleaseKillSwitch(first, "as told", "eve"))
+        assert desk.account.high_water_mark == high
+        desk.mark(STOCK=69)
+        assert len([each for each in desk.state.kill_switches.values() if each.released_at is None]) == 1
+
+    def test_without_a_margin_nothing_is_stopped_by_itself(self) -> None:
+        desk = losing(max_daily_loss_fraction=0.05)
+        desk.mark(STOCK=1)
+        assert desk.state.kill_switches == {}
+
+
+def test_a_limit_next_to_nothing_trips_on_something_and_not_on_nothing() -> None:
+    desk = Desk(wide(max_daily_loss_fraction=5e-324, max_drawdown_fraction=5e-324, kill_margin=1.5))
+    desk.trade("BUY", 1, 100)
+    assert desk.account.halted == ()
+    desk.mark(STOCK="99.99")
+    assert set(desk.account.halted) == {"daily_loss", "drawdown"}

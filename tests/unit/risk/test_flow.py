@@ -1,0 +1,156 @@
+"""How orders are sent: throttles, duplicates, own orders on the other side, slices of a parent."""
+
+import pytest
+
+from services.risk.core.commands import CloseOrder, ResetBreaker
+from services.risk.core.outcome import RefusalKind, Refused
+from shared.schemas.orders import OrderClose, OrderStatus
+from tests.unit.risk.desk import Desk, codes, wide
+
+pytestmark = pytest.mark.unit
+LIMIT = {"order_type": "LIMIT"}
+
+
+class TestMessageRate:
+    def test_a_burst_passes_and_then_one_for_each_gap(self) -> None:
+        desk = Desk(wide(max_messages_per_second=10, max_message_burst=3))
+        assert [codes(desk.order()) for _ in range(4)] == [[], [], [], ["MESSAGE_RATE"]]
+        desk.later(0.1)
+        assert [codes(desk.order()) for _ in range(2)] == [[], ["MESSAGE_RATE"]]
+        desk.later(10)
+        assert [codes(desk.order()) for _ in range(4)] == [[], [], [], ["MESSAGE_RATE"]]
+
+    def test_every_strategy_has_its_own_and_the_account_one_for_all(self) -> None:
+        desk = Desk(wide(max_messages_per_second=1, max_message_burst=2))
+        assert codes(desk.order(strategy_id="one")) == []
+        assert codes(desk.order(strategy_id="two")) == []
+        denied = desk.order(strategy_id="three")
+        assert codes(denied) == ["MESSAGE_RATE"]
+        assert "account" in denied.reasons[0].message
+
+    def test_what_is_denied_or_cancelled_is_no_message(self) -> None:
+        desk = Desk(wide(max_messages_per_second=1, max_message_burst=2, max_order_quantity=10))
+        for _ in range(5):
+            assert codes(desk.order(quantity=11)) == ["MAX_ORDER_QUANTITY"]
+        first = desk.order()
+        close = CloseOrder("main", first.client_order_id, OrderStatus.CANCELLED, OrderClose(reason="as told"), "ada")
+        desk.send(close)
+        assert codes(desk.order()) == []
+        # Cancels are never throttled.
+        assert codes(desk.order()) == ["MESSAGE_RATE"]
+        second = next(iter(desk.account.open_orders))
+        assert not isinstance(
+            desk.send(CloseOrder("main", second, OrderStatus.CANCELLED, OrderClose(reason="as told"), "ada")), Refused
+        )
+
+
+class TestRepeatedExecution:
+    def test_one_too_many_disables_the_strategy_until_it_is_enabled_by_hand(self) -> None:
+        desk = Desk(wide(max_repeated_executions=3, repeated_execution_window_seconds=60))
+        assert [codes(desk.order()) for _ in range(4)] == [[], [], [], ["REPEATED_EXECUTION"]]
+        desk.later(3600)
+        desk.mark(STOCK=100)
+        # Time alone does not bring it back.
+        assert codes(desk.order()) == ["REPEATED_EXECUTION"]
+        assert codes(desk.order(strategy_id="other")) == []
+        reset = ResetBreaker("main", "repeated_execution:trend", "looked at it", "eve")
+        assert not isinstance(desk.send(reset), Refused)
+        assert codes(desk.order()) == []
+        again = desk.send(reset)
+        assert isinstance(again, Refused)
+        assert again.kind is RefusalKind.CONFLICT
+
+    def test_the_count_begins_again_with_the_next_window(self) -> None:
+        desk = Desk(wide(max_repeated_executions=2, repeated_execution_window_seconds=60))
+        assert [codes(desk.order()) for _ in range(2)] == [[], []]
+        desk.later(60)
+        assert [codes(desk.order()) for _ in range(3)] == [[], [], ["REPEATED_EXECUTION"]]
+
+
+class TestDuplicates:
+    def test_the_same_but_for_the_id_within_the_window(self) -> None:
+        desk = Desk(wide(duplicate_window_ms=500))
+        assert codes(desk.order(quantity=5)) == []
+        assert codes(desk.order(quantity=5)) == ["DUPLICATE_ORDER"]
+        assert codes(desk.order(quantity=6)) == []
+        assert codes(desk.order("SELL", 5)) == []
+        assert codes(desk.order(quantity=5, strategy_id="other")) == []
+        desk.later(0.499999)
+        assert codes(desk.order(quantity=5)) == ["DUPLICATE_ORDER"]
+        desk.later(0.000001)
+        assert codes(desk.order(quantity=5)) == []
+
+    def test_what_is_too_old_is_forgotten(self) -> None:
+        desk = Desk(wide(duplicate_window_ms=10))
+        for number in range(1, 50):
+            desk.later(0.02)
+            desk.order(quantity=number)
+        assert len(desk.account.recent) == 1
+
+    def test_by_default_there_is_no_window(self) -> None:
+        desk = Desk()
+        assert [codes(desk.order()) for _ in range(3)] == [[], [], []]
+
+
+class TestSelfMatch:
+    def test_an_own_resting_order_at_a_crossing_price(self) -> None:
+        desk = Desk(wide(price_collar_bps=500))
+        assert codes(desk.order("SELL", 5, limit_price="101", **LIMIT)) == []
+        assert codes(desk.order("BUY", 5, limit_price="100.99", **LIMIT)) == []
+        denied = desk.order("BUY", 5, limit_price="101", **LIMIT)
+        assert codes(denied) == ["SELF_MATCH"]
+        assert codes(desk.order("SELL", 5, limit_price="100.99", **LIMIT)) == ["SELF_MATCH"]
+        assert codes(desk.order("SELL", 5, limit_price="101", **LIMIT)) == []
+
+    def test_a_market_order_reaches_as_far_as_its_collar(self) -> None:
+        desk = Desk(wide(price_collar_bps=100))
+        desk.order("SELL", 5, limit_price="101", **LIMIT)
+        assert codes(desk.order("BUY", 5)) == ["SELF_MATCH"]
+        far = Desk(wide(price_collar_bps=100))
+        far.order("SELL", 5, limit_price="101.01", **LIMIT)
+        assert codes(far.order("BUY", 5)) == []
+
+    def test_once_it_is_gone_nothing_is_in_the_way(self) -> None:
+        desk = Desk(wide())
+        resting = desk.order("SELL", 5, limit_price="100", **LIMIT)
+        assert codes(desk.order("BUY", 5, limit_price="100", **LIMIT)) == ["SELF_MATCH"]
+        desk.fill(resting, 5, 100)
+        assert codes(desk.order("BUY", 5, limit_price="100", **LIMIT)) == []
+
+
+class TestParents:
+    PARENT = {"parent_order_id": "p-1", "parent_quantity": "100"}
+
+    def test_slices_may_not_sum_to_more_than_the_parent(self) -> None:
+        desk = Desk(wide())
+        assert codes(desk.order(quantity=60, **self.PARENT)) == []
+        denied = desk.order(quantity=41, **self.PARENT)
+        assert codes(denied) == ["PARENT_EXCEEDED"]
+        assert denied.max_quantity == 40
+        assert codes(desk.order(quantity=40, **self.PARENT)) == []
+
+    def test_what_was_not_filled_is_free_again_and_what_was_is_not(self) -> None:
+        desk = Desk(wide())
+        first = desk.order(quantity=60, **self.PARENT)
+        desk.fill(first, 20, 100)
+        close = OrderClose(reason="as told")
+        desk.send(CloseOrder("main", first.client_order_id, OrderStatus.CANCELLED, close, "ada"))
+        assert codes(desk.order(quantity=81, **self.PARENT)) == ["PARENT_EXCEEDED"]
+        assert codes(desk.order(quantity=80, **self.PARENT)) == []
+
+    def test_a_parent_has_one_symbol_side_and_size(self) -> None:
+        desk = Desk(wide())
+        desk.order(quantity=1, **self.PARENT)
+        assert codes(desk.order("SELL", 1, **self.PARENT)) == ["PARENT_EXCEEDED"]
+        assert codes(desk.order(quantity="0.001", symbol="COIN", **self.PARENT)) == ["PARENT_EXCEEDED"]
+        bigger = {**self.PARENT, "parent_quantity": "1000"}
+        assert codes(desk.order(quantity=1, **bigger)) == ["PARENT_EXCEEDED"]
+
+
+def test_orders_that_are_open_are_counted() -> None:
+    desk = Desk(wide(max_open_orders=2))
+    first = desk.order()
+    desk.order()
+    assert codes(desk.order()) == ["MAX_OPEN_ORDERS"]
+    desk.fill(first, 1, 100)
+    assert codes(desk.order()) == []

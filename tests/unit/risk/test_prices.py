@@ -1,0 +1,234 @@
+"""Which prices are believed, and how far from them an order may be."""
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from services.risk.core.bodies import Quote
+from services.risk.core.commands import OpenAccount, SetInstruments, SetMarks
+from services.risk.core.units import amount, micros, units
+from shared.schemas.accounts import AccountCreate
+from shared.schemas.base import Severity
+from shared.schemas.instruments import AssetClass, Instrument
+from tests.unit.risk.desk import STOCK, Desk, codes, narrow, wide
+
+pytestmark = pytest.mark.unit
+EURUSD = Instrument(symbol="EUR/USD", currency="USD", asset_class=AssetClass.FX, tick_size=Decimal("0.0001"))
+CALL = Instrument(
+    symbol="CALL",
+    currency="USD",
+    asset_class=AssetClass.OPTION,
+    tick_size=Decimal("0.01"),
+    multiplier=Decimal(100),
+    underlying="STOCK",
+)
+
+
+def quote(desk: Desk, symbol: str, price: Any, **fields: Any) -> Quote:
+    return Quote(symbol, units(Decimal(str(price))), micros(desk.now), **fields)
+
+
+class TestJumps:
+    """One bad tick may block at once; it moves no equity, trips nothing and stays in no high-water mark."""
+
+    def test_a_jump_blocks_its_symbol_and_is_not_valued_at(self) -> None:
+        desk = Desk(wide(max_drawdown_fraction=0.2))
+        desk.trade("BUY", 500, 100)
+        desk.later(1)
+        desk.send(SetMarks(None, (quote(desk, "STOCK", 50),)))
+        assert desk.equity() == 100_000
+        assert desk.account.halted == ()
+        assert codes(desk.order()) == ["MARK_QUALITY"]
+        assert codes(desk.order("SELL", 1, reduce_only=True)) == ["MARK_QUALITY"]
+        assert codes(desk.order(quantity="0.01", symbol="COIN")) == []
+
+    def test_the_next_one_confirms_it(self) -> None:
+        desk = Desk(wide(max_drawdown_fraction=0.2))
+        desk.trade("BUY", 500, 100)
+        desk.later(1)
+        desk.send(SetMarks(None, (quote(desk, "STOCK", 50),)))
+        desk.later(1)
+        desk.send(SetMarks(None, (quote(desk, "STOCK", 52),)))
+        assert desk.equity() == 76_000
+        assert "drawdown" in desk.account.halted
+
+    def test_or_shows_that_it_was_wrong(self) -> None:
+        desk = Desk(wide())
+        desk.trade("BUY", 500, 100)
+        desk.later(1)
+        desk.send(SetMarks(None, (quote(desk, "STOCK", 500),)))
+        desk.later(1)
+        desk.send(SetMarks(None, (quote(desk, "STOCK", 101),)))
+        assert amount(desk.account.high_water_mark) == 100_500
+        assert codes(desk.order()) == []
+
+    def test_a_second_jump_to_somewhere_else_confirms_nothing(self) -> None:
+        desk = Desk(wide())
+        for price in (50, 200, 20):
+            desk.later(1)
+            desk.send(SetMarks(None, (quote(desk, "STOCK", price),)))
+        assert codes(desk.order()) == ["MARK_QUALITY"]
+
+    def test_at_the_size_of_a_jump_it_is_none(self) -> None:
+        desk = Desk(wide())
+        desk.send(SetMarks(None, (quote(desk, "STOCK", 120),)))
+        assert amount(desk.state.marks[None, "STOCK"].price) == 120
+
+    def test_within_a_batch_only_the_last_word_counts(self) -> None:
+        desk = Desk(wide())
+        desk.later(1)
+        desk.send(SetMarks(None, (quote(desk, "STOCK", 50), quote(desk, "STOCK", 51))))
+        assert amount(desk.state.marks[None, "STOCK"].price) == 51
+        assert codes(desk.order()) == []
+
+
+class TestQuality:
+    def test_a_critical_price_is_not_used_and_denies(self) -> None:
+        desk = Desk(wide())
+        desk.trade("BUY", 10, 100)
+        desk.later(1)
+        desk.send(SetMarks(None, (quote(desk, "STOCK", 101, quality=Severity.CRITICAL),)))
+        assert desk.equity() == 100_000
+        assert codes(desk.order()) == ["MARK_QUALITY"]
+        desk.later(1)
+        desk.mark(STOCK=101)
+        assert codes(desk.order()) == []
+
+    def test_a_first_price_that_is_critical_opens_nothing(self) -> None:
+        desk = Desk(wide())
+        desk.send(SetInstruments((STOCK.model_copy(update={"symbol": "NEW"}),), "ada"))
+        desk.send(SetMarks(None, (quote(desk, "NEW", 5, quality=Severity.CRITICAL),)))
+        assert codes(desk.order(symbol="NEW")) == ["MARK_QUALITY"]
+
+
+class TestCollar:
+    def test_at_the_collar_passes_and_beyond_is_denied_on_the_worse_side(self) -> None:
+        desk = Desk(wide(price_collar_bps=100))
+
+        def limit(side: str, price: str) -> list[str]:
+            return codes(desk.order(side, 1, order_type="LIMIT", limit_price=price))
+
+        assert limit("BUY", "101") == []
+        assert limit("BUY", "101.01") == ["PRICE_COLLAR"]
+        # A buy far below the market is nobody's fat finger.
+        assert limit("BUY", "1") == []
+        low = Desk(wide(price_collar_bps=100))
+        assert codes(low.order("SELL", 1, order_type="LIMIT", limit_price="99")) == []
+        assert codes(low.order("SELL", 1, order_type="LIMIT", limit_price="98.99")) == ["PRICE_COLLAR"]
+        assert codes(low.order("SELL", 1, order_type="LIMIT", limit_price="1000")) == []
+
+    def test_a_market_order_is_valued_at_the_collar(self) -> None:
+        # 96 * 100 * 1.05 is more than a tenth of 100,000; 95 is 9,975.
+        assert codes(Desk(narrow(price_collar_bps=500)).order(quantity=96)) == ["POSITION_LIMIT"]
+        assert codes(Desk(narrow(price_collar_bps=500)).order(quantity=95)) == []
+
+    def test_but_what_reduces_is_not(self) -> None:
+        desk = Desk(narrow(price_collar_bps=500, max_position_fraction=0.2))
+        desk.trade("BUY", 100, 100)
+        assert codes(desk.order("SELL", 100)) == []
+
+
+class TestCurrencies:
+    def desk(self) -> Desk:
+        desk = Desk(wide())
+        desk.send(SetInstruments((EURUSD,), "ada"))
+        return desk
+
+    def test_without_a_rate_nothing_passes(self) -> None:
+        assert codes(self.desk().order(symbol="EURO")) == ["FX_RATE_MISSING"]
+
+    def test_positions_are_worth_what_the_rate_makes_them(self) -> None:
+        desk = self.desk()
+        desk.mark(**{"EUR/USD": "1.25"})
+        desk.trade("BUY", 100, 10, symbol="EURO")
+        assert amount(desk.account.cash) == 98_750
+        assert desk.equity() == 100_000
+        desk.mark(**{"EUR/USD": "1.30"})
+        assert desk.equity() == 100_050
+        assert desk.held("EURO").notional == 1_300
+
+    def test_the_inverse_rate_serves_too(self) -> None:
+        desk = Desk(wide())
+        desk.send(SetInstruments((EURUSD.model_copy(update={"symbol": "USD/EUR", "currency": "EUR"}),), "ada"))
+        desk.mark(**{"USD/EUR": "0.8"})
+        desk.trade("BUY", 100, 10, symbol="EURO")
+        assert amount(desk.account.cash) == 98_750
+
+    def test_limits_are_of_the_converted_notional(self) -> None:
+        desk = Desk(wide(max_position_fraction=0.1))
+        desk.send(SetInstruments((EURUSD,), "ada"))
+        desk.mark(**{"EUR/USD": "1.25"})
+        assert codes(desk.order(quantity=800, symbol="EURO")) == []
+        assert codes(desk.order(quantity=1, symbol="EURO")) == ["POSITION_LIMIT"]
+
+    def test_a_stale_rate_is_a_stale_mark(self) -> None:
+        desk = self.desk()
+        desk.mark(**{"EUR/USD": "1.25"})
+        desk.later(121)
+        desk.mark(EURO=10)
+        denied = desk.order(symbol="EURO")
+        assert codes(denied) == ["MARK_STALE"]
+        assert "EUR in USD" in denied.reasons[0].message
+
+    def test_profits_are_realised_at_the_rate_of_the_fill(self) -> None:
+        desk = self.desk()
+        desk.mark(**{"EUR/USD": "1.25"})
+        desk.trade("BUY", 100, 10, symbol="EURO")
+        desk.mark(**{"EUR/USD": "1.30"})
+        desk.trade("SELL", 100, 11, symbol="EURO")
+        # 100 EUR of profit at 1.30, and 50 more as the 1,000 EUR paid are worth more now.
+        assert amount(desk.account.realised_pnl) == 130
+        assert amount(desk.account.cash) == 100_180
+
+
+class TestOptions:
+    def desk(self, delta: str | None) -> Desk:
+        desk = Desk(wide(max_position_fraction=0.1))
+        desk.send(SetInstruments((CALL,), "ada"))
+        value = None if delta is None else units(Decimal(delta))
+        desk.send(SetMarks(None, (quote(desk, "CALL", 3, delta=value),)))
+        return desk
+
+    @pytest.mark.parametrize(
+        ("delta", "most"),
+        # A contract counts for delta * 100 * 100, at least for its premium of 300; an unknown delta for 1.
+        [("0.5", 2), ("-0.5", 2), ("0.25", 4), ("0.01", 33), (None, 1)],
+    )
+    def test_they_count_for_their_delta_or_their_premium(self, delta: str | None, most: int) -> None:
+        assert codes(self.desk(delta).order(quantity=most, symbol="CALL")) == []
+        assert "POSITION_LIMIT" in codes(self.desk(delta).order(quantity=most + 1, symbol="CALL"))
+
+    def test_the_premium_is_what_is_paid_and_worth(self) -> None:
+        desk = self.desk("0.5")
+        desk.trade("BUY", 1, 3, symbol="CALL")
+        assert amount(desk.account.cash) == 99_700
+        assert desk.equity() == 100_000
+
+    def test_their_exposure_moves_with_the_underlying(self) -> None:
+        desk = self.desk("0.5")
+        desk.trade("BUY", 1, 3, symbol="CALL")
+        assert amount(desk.account.gross) == 5_000
+        desk.later(1)
+        desk.mark(STOCK=110)
+        assert amount(desk.account.gross) == 5_500
+
+    def test_a_bought_put_is_short(self) -> None:
+        desk = self.desk("-0.5")
+        desk.trade("BUY", 1, 3, symbol="CALL")
+        position = desk.account.positions["CALL"]
+        assert position.low == position.high < 0
+
+    def test_without_the_underlying_nothing_passes(self) -> None:
+        desk = Desk(wide())
+        desk.send(SetInstruments((CALL.model_copy(update={"underlying": "NOWHERE"}),), "ada"))
+        desk.send(SetMarks(None, (quote(desk, "CALL", 3),)))
+        assert codes(desk.order(symbol="CALL")) == ["MARK_MISSING"]
+
+
+def test_an_account_in_another_currency_sees_the_same_prices() -> None:
+    desk = Desk(wide())
+    desk.send(SetInstruments((EURUSD,), "ada"))
+    desk.mark(**{"EUR/USD": "1.25"})
+    desk.send(OpenAccount(AccountCreate(account_id="e", base_currency="EUR", initial_cash=Decimal(1000)), "ada"))
+    assert desk.state.accounts["e"].equity == units(Decimal(1000))

@@ -1,0 +1,191 @@
+"""Kill switches in full, heartbeats, starts that are halted, and reconciliation."""
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from services.risk.core.answers import decision
+from services.risk.core.commands import (
+    AcknowledgeKill,
+    ActivateKillSwitch,
+    PassTime,
+    PromiseHeartbeat,
+    Reconcile,
+    ReleaseKillSwitch,
+    StartEngine,
+)
+from services.risk.core.outcome import RefusalKind, Refused
+from services.risk.core.units import amount
+from shared.schemas.accounts import Reconciliation
+from shared.schemas.kill_switches import KillAcknowledgement, KillReason, KillScope, KillSwitchCreate
+from tests.unit.risk.desk import Desk, codes, wide
+
+pytestmark = pytest.mark.unit
+UNKNOWN = [{"symbol": "ZZZ", "quantity": "1"}]
+
+
+def release(desk: Desk, by: str, switch: str | None = None, *, four_eyes: bool = False) -> Any:
+    switch = switch or next(iter(desk.state.stopped.values())).popitem()[0]
+    return desk.send(ReleaseKillSwitch(switch, "as told", by, four_eyes))
+
+
+class TestReductions:
+    def stopped(self, *, allow_reducing: bool) -> Desk:
+        desk = Desk(wide())
+        desk.trade("BUY", 100, 100)
+        request = KillSwitchCreate(scope=KillScope.FIRM, reason="as told", allow_reducing=allow_reducing)
+        desk.send(ActivateKillSwitch("k", request, KillReason.MANUAL, "eve"))
+        return desk
+
+    def test_nothing_passes_unless_it_was_said(self) -> None:
+        assert codes(self.stopped(allow_reducing=False).order("SELL", 1, reduce_only=True)) == ["KILL_SWITCH_ACTIVE"]
+
+    def test_reductions_pass_where_it_was(self) -> None:
+        desk = self.stopped(allow_reducing=True)
+        assert codes(desk.order("SELL", 60)) == []
+        # Of the 100 only 40 are left to sell.
+        assert codes(desk.order("SELL", 41)) == ["KILL_SWITCH_ACTIVE"]
+        assert codes(desk.order("BUY", 1)) == ["KILL_SWITCH_ACTIVE"]
+
+
+class TestEpoch:
+    def test_a_decision_says_how_many_switches_were_pulled_before(self) -> None:
+        desk = Desk()
+        assert desk.order().kill_epoch == 0
+        desk.kill(KillScope.SYMBOL, "FUT")
+        assert desk.order().kill_epoch == 1
+
+    def test_what_was_approved_and_is_stopped_since_is_denied_whoever_asks_again(self) -> None:
+        desk = Desk()
+        approved = desk.order()
+        desk.kill(KillScope.FIRM)
+        again = decision(desk.state, desk.account, desk.account.orders[approved.client_order_id])
+        assert (again.decision, codes(again)) == ("DENIED", ["KILL_SWITCH_ACTIVE"])
+        assert again.kill_epoch == 1
+
+    def test_what_the_switch_did_not_concern_stays_approved(self) -> None:
+        desk = Desk()
+        approved = desk.order()
+        desk.kill(KillScope.SYMBOL, "FUT")
+        again = decision(desk.state, desk.account, desk.account.orders[approved.client_order_id])
+        assert again.decision == "APPROVED"
+
+
+class TestRelease:
+    def test_with_four_eyes_it_takes_a_second_admin(self) -> None:
+        desk = Desk()
+        desk.kill(KillScope.FIRM)
+        switch = next(iter(desk.state.kill_switches))
+        release(desk, "eve", switch, four_eyes=True)
+        assert desk.state.kill_switches[switch].release_requested_by == "eve"
+        assert codes(desk.order()) == ["KILL_SWITCH_ACTIVE"]
+        alone = release(desk, "eve", switch, four_eyes=True)
+        assert isinstance(alone, Refused)
+        assert alone.kind is RefusalKind.CONFLICT
+        release(desk, "bob", switch, four_eyes=True)
+        assert codes(desk.order()) == []
+        assert desk.state.stopped == {}
+
+    def test_execution_says_that_it_has_cancelled(self) -> None:
+        desk = Desk()
+        desk.kill(KillScope.FIRM)
+        switch = next(iter(desk.state.kill_switches))
+        request = KillAcknowledgement(execution_id="gateway-1", cancelled_orders=3)
+        desk.send(AcknowledgeKill(switch, request, "svc"))
+        assert desk.state.kill_switches[switch].acknowledged_by == ["gateway-1"]
+        assert desk.send(AcknowledgeKill(switch, request, "svc")) == ()
+
+
+class TestHeartbeats:
+    def test_a_strategy_that_falls_silent_is_stopped_and_may_still_reduce(self) -> None:
+        desk = Desk(wide())
+        desk.trade("BUY", 10, 100)
+        desk.send(PromiseHeartbeat("trend", 5, "svc"))
+        assert desk.send(PromiseHeartbeat("trend", 5, "svc")) == ()
+        desk.send(PassTime(("trend",)))
+        assert codes(desk.order("BUY", 1)) == ["KILL_SWITCH_ACTIVE"]
+        assert codes(desk.order("SELL", 1)) == []
+        assert codes(desk.order("BUY", 1, strategy_id="other")) == []
+        # Once is enough.
+        assert desk.send(PassTime(("trend",))) == ()
+
+    def test_off_by_default_and_once_it_is_ended(self) -> None:
+        desk = Desk()
+        assert desk.send(PassTime(("trend",))) == ()
+        desk.send(PromiseHeartbeat("trend", 5, "svc"))
+        desk.send(PromiseHeartbeat("trend", 0, "svc"))
+        assert desk.send(PassTime(("trend",))) == ()
+
+
+class TestReconciliation:
+    def reconcile(self, desk: Desk, **fields: Any) -> Any:
+        request = Reconciliation.model_validate({"positions": [], **fields})
+        return desk.send(Reconcile("main", request, "eve"))
+
+    def test_a_halted_start_denies_until_the_account_is_reconciled(self) -> None:
+        desk = Desk(wide())
+        desk.trade("BUY", 10, 100)
+        desk.send(StartEngine("1", "c", halted=True))
+        assert codes(desk.order("SELL", 10, reduce_only=True)) == ["NOT_RECONCILED"]
+        self.reconcile(desk, positions=[{"symbol": "STOCK", "quantity": "9"}])
+        assert codes(desk.order()) == ["NOT_RECONCILED"]
+        self.reconcile(desk, positions=[{"symbol": "STOCK", "quantity": "10"}], cash="99000")
+        assert codes(desk.order()) == []
+
+    def test_an_unhalted_start_stops_nobody(self) -> None:
+        desk = Desk()
+        desk.send(StartEngine("1", "c", halted=False))
+        assert codes(desk.order()) == []
+
+    def test_breaks_are_told_and_change_nothing(self) -> None:
+        desk = Desk(wide())
+        desk.trade("BUY", 10, 100)
+        positions = [{"symbol": "STOCK", "quantity": "12"}, {"symbol": "FUT", "quantity": "-1"}]
+        (event,) = self.reconcile(desk, positions=positions, cash="98000", tolerance="1")
+        breaks = [(each.kind.value, each.symbol, each.engine, each.broker) for each in event.body.breaks]
+        assert breaks == [
+            ("POSITION", "FUT", 0, -1),
+            ("POSITION", "STOCK", 10, 12),
+            ("CASH", None, 99_000, 98_000),
+        ]
+        assert desk.held().quantity == 10
+
+    def test_cash_may_differ_by_the_tolerance(self) -> None:
+        desk = Desk()
+        (event,) = self.reconcile(desk, cash="99999.5", tolerance="0.5")
+        assert event.body.breaks == []
+
+    def test_adopted_the_broker_is_right_and_it_is_neither_profit_nor_loss(self) -> None:
+        desk = Desk(wide(max_drawdown_fraction=0.2))
+        desk.trade("BUY", 10, 100)
+        positions = [{"symbol": "STOCK", "quantity": "-5", "average_price": "110"}]
+        self.reconcile(desk, positions=positions, cash="50000", adopt=True, reason="their books")
+        held = desk.held()
+        assert (held.quantity, held.average_price) == (-5, 110)
+        assert amount(desk.account.cash) == 50_000
+        assert amount(desk.account.high_water_mark) == desk.equity() == 49_500
+        assert codes(desk.order()) == []
+
+    @pytest.mark.parametrize(
+        ("fields", "kind"),
+        [
+            ({"adopt": True}, RefusalKind.INVALID),
+            (
+                {"positions": [{"symbol": "ZZZ", "quantity": "1"}], "adopt": True, "reason": "x y z"},
+                RefusalKind.CONFLICT,
+            ),
+            ({"positions": [{"symbol": "FUT", "quantity": "1"}] * 2}, RefusalKind.INVALID),
+        ],
+    )
+    def test_what_cannot_be_compared_is_refused(self, fields: dict[str, Any], kind: RefusalKind) -> None:
+        outcome = self.reconcile(Desk(), **fields)
+        assert isinstance(outcome, Refused)
+        assert outcome.kind is kind
+
+    def test_a_position_without_a_mark_can_be_adopted(self) -> None:
+        desk = Desk(wide())
+        del desk.state.marks[None, "FUT"]
+        positions = [{"symbol": "FUT", "quantity": "1", "average_price": "4000"}]
+        self.reconcile(desk, positions=positions, adopt=True, reason="their books")
+        assert desk.equity() == Decimal(100_000)
