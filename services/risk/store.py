@@ -103,15 +103,15 @@ async def read_page(session: AsyncSession, after: int, limit: int, kinds: Sequen
     return [_row(record) for record in await session.execute(query)]
 
 
+async def last_seq(session: AsyncSession) -> int:
+    """Return the newest row's sequence number, 0 where there is none."""
+    return await session.scalar(select(Leader.last_seq)) or 0
+
+
 async def hash_at(session: AsyncSession, seq: int) -> str | None:
     """Return the hash of one row, None where there is no such row."""
     found: str | None = await session.scalar(select(Journal.hash).where(Journal.seq == seq))
     return found
-
-
-async def last_seq(session: AsyncSession) -> int:
-    """Return the newest row's sequence number, 0 where there is none."""
-    return await session.scalar(select(Leader.last_seq)) or 0
 
 
 def _row(record: Record) -> Row:  # type: ignore[type-arg]  # the columns' types are the dataclass's
