@@ -27,6 +27,7 @@ _COMMANDS = (
     ("emergency-stop", "cli.operations", "emergency_stop", "Stop the whole firm."),
     ("release", "cli.operations", "release", "Release a kill switch."),
     ("verify", "cli.operations", "verify", "Prove that risk's journal is whole and unchanged."),
+    ("journal", "cli.journal_command", "journal", "Export the journal, prove it offline, make its signing key."),
     ("keys", "cli.keys", "keys", "Create, list and revoke API keys."),
     ("migrate", "cli.migrate", "migrate", "Bring the database to the newest schema."),
     ("openapi", "cli.openapi", "openapi", "Write docs/openapi from the code."),

@@ -1,8 +1,6 @@
 """`keelson migrate`: bring the database to the schema this code needs."""
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Annotated
 
 import typer
@@ -11,13 +9,11 @@ from sqlalchemy import create_engine, pool, text
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from cli.client import error_console
-from cli.paths import var_folder
-from cli.supervisor.lock import AlreadyRunningError, Lock, holder
+from cli.database import named_database
+from cli.supervisor.lock import AlreadyRunningError
 from cli.supervisor.storage import DATABASE
-from shared.embedded import EmbeddedPostgres, EmbeddedServerError
+from shared.embedded import EmbeddedServerError
 from shared.migrations import SERVICES, upgrade
-
-_PREFIXES = ("postgresql+psycopg://", "postgresql://", "postgres://")
 
 
 def migrate(
@@ -34,7 +30,7 @@ def migrate(
             f"no service {', '.join(unknown)}; there are {', '.join(SERVICES)}", param_hint="--service"
         )
     try:
-        with _database() as url:
+        with named_database(os.environ.get(DATABASE)) as url:
             for name in chosen:
                 before = _revision(name, url)
                 upgrade(name, url)
@@ -46,29 +42,6 @@ def migrate(
         error_console.print("[red]error[/red]:", end=" ")
         error_console.print(first.splitlines()[0] if first else type(error).__name__, markup=False, soft_wrap=True)
         raise typer.Exit(1) from None
-
-
-@contextmanager
-def _database() -> Iterator[str]:
-    named = os.environ.get(DATABASE)
-    if named is not None:
-        prefix = next((prefix for prefix in _PREFIXES if named.startswith(prefix)), None)
-        if prefix is None:
-            raise ValueError(f"{DATABASE} must start with postgresql+psycopg:// or postgresql://")
-        yield "postgresql+psycopg://" + named.removeprefix(prefix)
-        return
-    var = var_folder()
-    # A suite that runs has migrated its database, and two servers must not share one folder.
-    if holder(var) is not None:
-        raise AlreadyRunningError("the suite already runs from this folder: its database is migrated")
-    lock = Lock(var)
-    lock.acquire()
-    server = EmbeddedPostgres(var / "postgres", log_file=var / "logs" / "postgres.log")
-    try:
-        yield server.start()
-    finally:
-        server.stop()
-        lock.release()
 
 
 def _revision(service: str, url: str) -> str | None:

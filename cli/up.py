@@ -15,11 +15,13 @@ from cli.paths import var_folder
 from cli.supervisor.children import ChildFailedError
 from cli.supervisor.lock import AlreadyRunningError, holder
 from cli.supervisor.run import StartError, StoppedError, Suite
+from services.risk.signing import SigningKeyError
 from shared.api_keys import KeyFileError
 from shared.embedded import EmbeddedServerError
 from shared.settings import SettingsError
 
 _DOWN_SECONDS = 60
+_FAILURES = (ChildFailedError, EmbeddedServerError, KeyFileError, SettingsError, SigningKeyError, StartError, OSError)
 console = Console(highlight=False)
 
 
@@ -46,7 +48,7 @@ def up(
         code = _work(suite, speed, data, once=once, replay=replay)
     except StoppedError:
         console.print("stopping")
-    except (ChildFailedError, EmbeddedServerError, KeyFileError, SettingsError, StartError, OSError) as error:
+    except _FAILURES as error:
         _complain(error)
         code = 1
     finally:

@@ -12,6 +12,7 @@ import httpx
 from sqlalchemy.exc import OperationalError
 
 from cli.paths import ROOT
+from cli.supervisor.checkpoints import ensure_checkpoints
 from cli.supervisor.children import Child, ChildFailedError, listen, url_of
 from cli.supervisor.keys import Keys, ensure_keys
 from cli.supervisor.lock import Lock, Running
@@ -137,6 +138,7 @@ class Suite:
                     child.move(found)
 
     def _start_children(self, storage: Mapping[str, str], keys: Keys) -> None:
+        checkpoints = ensure_checkpoints(self._var)
         listeners = {service: listen("127.0.0.1", 0) for service in SERVICES}
         environment = {
             **os.environ,
@@ -149,9 +151,8 @@ class Suite:
         )
         for name, listener in {**listeners, FRONT: self._front}.items():
             # The front keeps no data, and gets no way to any.
-            child = Child(
-                name, listener, environment if name == FRONT else {**environment, **storage}, self._var / "logs"
-            )
+            own = {} if name == FRONT else {**storage, **(checkpoints if name == "risk" else {})}
+            child = Child(name, listener, {**environment, **own}, self._var / "logs")
             child.start()
             self._children.append(child)
 

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from services.risk.core.answers import answer
 from services.risk.core.chain import Row, Tip, link
+from services.risk.core.checkpoints import DurableTip
 from services.risk.core.commands import Command, StartEngine
 from services.risk.core.decide import decide
 from services.risk.core.outcome import Event, Refused
@@ -71,6 +72,8 @@ class Engine:
         self._queue: asyncio.Queue[_Job] = asyncio.Queue(settings.risk_queue)
         self._replica = Replica()
         self._not_ready: str | None = _STARTING
+        # The end of what is durable; None while another process leads, or nobody knows.
+        self._durable: DurableTip | None = None
 
     @property
     def four_eyes(self) -> bool:
@@ -80,6 +83,10 @@ class Engine:
     def heard(self, strategy_id: str) -> None:
         """Note that a strategy is alive."""
         self._vigil.heard(strategy_id, self.clock.now())
+
+    async def durable_tip(self) -> DurableTip | None:
+        """Return the newest durable row, None while this process does not lead."""
+        return self._durable
 
     async def problem(self) -> str | None:
         """Tell why nothing can be decided now, None while it can."""
@@ -189,10 +196,12 @@ class Engine:
                 await lease.append(batch.rows)
                 COMMIT_SECONDS.observe(time.perf_counter() - started)
                 BATCH_SIZE.observe(len(batch.rows))
-                JOURNAL_SEQ.set(self._replica.tip.seq)
+                tip = self._replica.tip
+                self._durable = DurableTip(tip.seq, tip.hash, lease.epoch)
+                JOURNAL_SEQ.set(tip.seq)
         except BaseException:
             # At once: what comes now must not wait for, or be decided on, a memory that may be wrong.
-            self._not_ready = _UNCONFIRMED
+            self._not_ready, self._durable = _UNCONFIRMED, None
             self._replica = Replica()
             for job in jobs:
                 _fail(job, _UNCONFIRMED)
@@ -245,7 +254,7 @@ class Engine:
     def _stand_down(self, why: str, error: Exception | None = None) -> None:
         if self._not_ready != why:
             _LOG.warning("not deciding", why=why, error=str(error) if error else None)
-        self._not_ready = why
+        self._not_ready, self._durable = why, None
         while not self._queue.empty():
             _fail(self._queue.get_nowait(), why)
 

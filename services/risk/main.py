@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
+from services.risk.checkpoints import journal_hashes, keep_checkpoints
 from services.risk.engine import Engine
 from services.risk.routes import accounts, journal, market, orders, switches
 from services.risk.settings import RiskSettings
@@ -28,7 +29,14 @@ def create(settings: RiskSettings | None = None, clock: Clock | None = None) -> 
 
     @asynccontextmanager
     async def lifespan(app: FastAPI, resources: Resources) -> AsyncIterator[None]:
-        tasks = [asyncio.create_task(engine.run()), asyncio.create_task(consume_marks(resources.redis, engine))]
+        tasks = [
+            asyncio.create_task(engine.run()),
+            # Stopped before the engine: it signs the last row while this process still leads.
+            asyncio.create_task(
+                keep_checkpoints(settings, engine.durable_tip, journal_hashes(resources.database), clock)
+            ),
+            asyncio.create_task(consume_marks(resources.redis, engine)),
+        ]
         try:
             yield
         finally:

@@ -2,9 +2,10 @@
 
 import json
 from hashlib import sha256
-from typing import ClassVar
+from pathlib import Path
+from typing import ClassVar, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from shared.settings import ServiceSettings
 
@@ -28,9 +29,25 @@ class RiskSettings(ServiceSettings):
     risk_batch: int = Field(
         default=256, ge=1, le=10_000, description="Most commands whose events are committed together."
     )
+    risk_checkpoint_file: Path | None = Field(
+        default=None, description="Signed checkpoints of the journal are added to this file, outside the database."
+    )
+    risk_checkpoint_key_file: Path | None = Field(
+        default=None, description="Private key that signs them, made by `keelson journal create-key`; mode 0600."
+    )
+    risk_checkpoint_rows: int = Field(default=10_000, ge=1, description="A checkpoint is due after so many rows.")
+    risk_checkpoint_seconds: float = Field(
+        default=60, gt=0, description="A checkpoint is due after so long, where there is a new row."
+    )
     risk_queue: int = Field(
         default=10_000, ge=1, description="Commands that may wait for the engine; beyond it callers get 503."
     )
+
+    @model_validator(mode="after")
+    def _checkpoints_are_signed(self) -> Self:
+        if (self.risk_checkpoint_file is None) != (self.risk_checkpoint_key_file is None):
+            raise ValueError("TRADING_RISK_CHECKPOINT_FILE and TRADING_RISK_CHECKPOINT_KEY_FILE need each other")
+        return self
 
     def fingerprint(self) -> str:
         """Return the hash of what decisions depend on: the same on nodes that may stand in for each other."""

@@ -175,5 +175,11 @@ async def last_seq(session: AsyncSession) -> int:
     return await session.scalar(select(Leader.last_seq)) or 0
 
 
+async def hash_at(session: AsyncSession, seq: int) -> str | None:
+    """Return the hash of one row, None where there is no such row."""
+    found: str | None = await session.scalar(select(Journal.hash).where(Journal.seq == seq))
+    return found
+
+
 def _row(record: Record) -> Row:  # type: ignore[type-arg]  # the columns' types are the dataclass's
     return Row(*record)

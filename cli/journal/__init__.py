@@ -1,0 +1,1 @@
+"""Risk's journal without a service: read it, export it, prove it."""
