@@ -318,3 +318,22 @@ async def test_what_the_service_journals_is_proved(
     done = await asyncio.to_thread(own.verify)
     assert done.exit_code == 0, done.output
     assert f"signed up to row {tip.seq}" in done.output
+
+
+async def test_the_running_service_signs_its_journal_and_a_cut_of_it_is_found(
+    attacked: Attacked, run_risk: Running
+) -> None:
+    attacked.sql("DELETE FROM risk.journal", "UPDATE risk.leader SET last_seq = 0")
+    attacked.path.unlink()
+    where = {"risk_checkpoint_file": attacked.path, "risk_checkpoint_key_file": attacked.key}
+    async with run_risk(**where, risk_checkpoint_rows=5, risk_checkpoint_seconds=1) as risk:
+        await risk.set_up()
+        for number in range(12):
+            await risk.order(f"o{number}")
+        last = (await risk.ok("GET", "/journal?limit=5000"))["last_seq"]
+    # Stopped in order, it has signed the last row.
+    done = await asyncio.to_thread(attacked.verify)
+    assert done.exit_code == 0, done.output
+    assert f"signed up to row {last}" in done.output
+    attacked.sql(f"DELETE FROM risk.journal WHERE seq = {last}", f"UPDATE risk.leader SET last_seq = {last - 1}")
+    await asyncio.to_thread(attacked.finds, "old backup")
