@@ -11,7 +11,7 @@ from shared.clock import Clock
 from shared.resources import Resources
 
 
-def resources(request: Request) -> Resources:
+async def resources(request: Request) -> Resources:
     """Return what the process shares."""
     found: Resources = request.app.state.resources
     return found
@@ -20,11 +20,11 @@ def resources(request: Request) -> Resources:
 ResourcesDep = Annotated[Resources, Depends(resources)]
 
 
-def _clock(shared: ResourcesDep) -> Clock:
+async def _clock(shared: ResourcesDep) -> Clock:
     return shared.clock
 
 
-def _redis(shared: ResourcesDep) -> Redis:
+async def _redis(shared: ResourcesDep) -> Redis:
     return shared.redis
 
 

@@ -9,12 +9,12 @@ from services.ml.settings import MlSettings
 from shared.auth import ANY_ROLE, Principal, Role, require
 
 
-def _models(request: Request) -> ModelCache:
+async def _models(request: Request) -> ModelCache:
     found: ModelCache = request.app.state.models
     return found
 
 
-def _settings(request: Request) -> MlSettings:
+async def _settings(request: Request) -> MlSettings:
     found: MlSettings = request.app.state.resources.settings
     return found
 

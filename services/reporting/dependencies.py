@@ -10,12 +10,12 @@ from shared.auth import ANY_ROLE, Principal, require
 from shared.schemas.base import Identifier
 
 
-def _progress(request: Request) -> Progress:
+async def _progress(request: Request) -> Progress:
     found: Progress = request.app.state.worker.progress
     return found
 
 
-def _filter(
+async def _filter(
     account_id: Annotated[Identifier | None, Query(description="Only of this account.")] = None,
     strategy_id: Annotated[Identifier | None, Query(description="Only of this strategy.")] = None,
     simulation_id: Annotated[Identifier | None, Query(description="Only of this simulation.")] = None,

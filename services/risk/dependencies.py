@@ -9,7 +9,7 @@ from shared.auth import ANY_ROLE, Principal, Role, require
 from shared.schemas.base import Identifier
 
 
-def _engine(request: Request) -> Engine:
+async def _engine(request: Request) -> Engine:
     found: Engine = request.app.state.engine
     return found
 

@@ -1,6 +1,7 @@
 """The one writer: decides in memory, makes it durable, and only then answers."""
 
 import asyncio
+import gc
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -175,6 +176,9 @@ class Engine:
             raise JournalBrokenError(f"it ends at row {tip.seq}, and row {lease.last_seq} was written")
         show_kill_switches(self._replica.state)
         self._vigil.begin()
+        # What is known by now stays: looking for rubbish in it again and again would hold every order up.
+        gc.collect()
+        gc.freeze()
         job = self._job(StartEngine(VERSION, self._settings.fingerprint(), self._settings.boot_halted))
         await self._carry_out(lease, job)
         await job.done
