@@ -1,0 +1,105 @@
+"""The Python clients against the running service."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import httpx
+import pytest
+
+from services.risk.main import create
+from services.risk.settings import RiskSettings
+from shared.clients import AsyncRiskClient, Refused, RiskClient, Unavailable
+from shared.roles import Role
+from shared.schemas.orders import Fill
+from tests.conftest import MakeSettings
+from tests.harness import Tokens, serving
+from tests.integration.risk.client import RiskClient as Plain
+from tests.integration.risk.client import until
+
+pytestmark = pytest.mark.integration
+NOWHERE = "http://127.0.0.1:9"
+
+
+Auth = Callable[[Role], dict[str, str]]
+
+
+@asynccontextmanager
+async def served(make_settings: MakeSettings, auth: Auth, *, ready: bool = True) -> AsyncIterator[str]:
+    app = create(make_settings(RiskSettings))
+    async with serving(app) as url, httpx.AsyncClient(base_url=url) as http:
+        if ready:
+            plain = Plain(http, auth, app)
+            await until(plain.ready)
+            await plain.set_up()
+        yield url
+
+
+@pytest.fixture
+async def url(make_settings: MakeSettings, auth: Auth) -> AsyncIterator[str]:
+    async with served(make_settings, auth) as found:
+        yield found
+
+
+def keys(tokens: Tokens, role: Role) -> str:
+    return tokens.by_role[role]
+
+
+async def test_a_strategy_asks_sends_and_reports(url: str, tokens: Tokens) -> None:
+    async with AsyncRiskClient([NOWHERE, url], keys(tokens, Role.SERVICE)) as risk:
+        asked = await risk.check_order_risk("main", "STOCK", "BUY", 101, "trend")
+        assert (asked.decision, asked.max_quantity) == ("DENIED", 100)
+        decision = await risk.place_order("main", "STOCK", "BUY", 50, "trend", client_order_id="c1")
+        assert decision.decision == "APPROVED"
+        again = await risk.place_order("main", "STOCK", "BUY", "50", "trend", client_order_id="c1")
+        assert again == decision
+        report = Fill(
+            trade_id="t1", client_order_id="c1", price=Decimal(100), quantity=Decimal(20), ts_event=datetime.now(UTC)
+        )
+        assert (await risk.report_fill("main", report)).leaves_quantity == 30
+        assert (await risk.cancel_order("main", "c1", "enough")).status == "CANCELLED"
+        status = await risk.get_risk_status("main")
+        assert status.positions[0].quantity == 20
+
+
+async def test_an_admin_stops_and_lets_go_again(url: str, tokens: Tokens) -> None:
+    def admin() -> None:
+        with RiskClient(url, keys(tokens, Role.ADMIN)) as risk:
+            switch = risk.activate_kill_switch("STRATEGY", "fire drill", "trend", allow_reducing=True)
+            assert (switch.target, switch.reductions) == ("trend", "ALL")
+            assert risk.deactivate_kill_switch(switch.kill_switch_id, "over").released_by is not None
+            stop = risk.emergency_stop("fire drill")
+            assert risk.get_risk_status("main").risk_level == "BLACK"
+            risk.deactivate_kill_switch(stop.kill_switch_id, "over")
+            with pytest.raises(Refused) as refused:
+                risk.reset_circuit_breaker("main", "drawdown", "as told")
+            assert refused.value.status == 409
+
+    await asyncio.to_thread(admin)
+
+
+async def test_what_is_wrong_is_said_at_once(url: str, tokens: Tokens) -> None:
+    async with AsyncRiskClient(url, keys(tokens, Role.VIEWER)) as risk:
+        with pytest.raises(Refused) as refused:
+            await risk.place_order("main", "STOCK", "BUY", 1, "trend")
+        assert refused.value.status == 403
+        with pytest.raises(Refused) as missing:
+            await risk.get_risk_status("none")
+        assert "does not exist" in str(missing.value)
+
+
+async def test_nobody_there_is_told_after_the_time_for_retries(tokens: Tokens) -> None:
+    async with AsyncRiskClient(NOWHERE, keys(tokens, Role.SERVICE), retry_seconds=0.3) as risk:
+        with pytest.raises(Unavailable):
+            await risk.get_risk_status("main")
+    with pytest.raises(ValueError, match="URL"):
+        AsyncRiskClient([], "x")
+
+
+async def test_it_finds_the_replica_that_leads(make_settings: MakeSettings, auth: Auth, tokens: Tokens) -> None:
+    async with served(make_settings, auth) as here, served(make_settings, auth, ready=False) as away:
+        async with AsyncRiskClient([away, here], keys(tokens, Role.SERVICE)) as risk:
+            decision = await risk.place_order("main", "STOCK", "BUY", 1, "trend")
+        assert decision.decision == "APPROVED"
