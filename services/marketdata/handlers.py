@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -41,7 +42,7 @@ _Judged = tuple[int, Bar, Severity, list[QualityIssue]]
 
 
 async def ingest_bars(session: AsyncSession, batch: BarBatch, now: datetime) -> IngestResult:
-    """Judge and store bars; queue the marks of those that are new or changed and not critical."""
+    """Judge and store bars; queue the marks of those that are new or changed, a critical one as what it is."""
     origin = Origin(batch.simulation_id or "", batch.source, now)
     unique, rejected = _unique(batch.bars)
     firsts: dict[tuple[str, Interval], datetime] = {}
@@ -59,7 +60,7 @@ async def ingest_bars(session: AsyncSession, batch: BarBatch, now: datetime) -> 
     news = [row for row in judged if (row[1].symbol, row[1].interval, row[1].ts) in changed]
     # In the order in which they became known, across symbols.
     marks = sorted(
-        (_bar_mark(batch, bar, severity) for _, bar, severity, _ in news if severity is not Severity.CRITICAL),
+        (mark for _, bar, severity, _ in news if (mark := _bar_mark(batch, bar, severity)) is not None),
         key=lambda mark: mark.ts_event,
     )
     await _finish(session, origin, marks, [(bar.symbol, bar.ts, severity) for _, bar, severity, _ in news])
@@ -75,13 +76,13 @@ async def ingest_bars(session: AsyncSession, batch: BarBatch, now: datetime) -> 
         stored=len(changed),
         unchanged=len(batch.bars) - len(changed) - len(rejected),
         rejected=rejected,
-        published=len(marks),
+        published=_usable(marks),
         verdicts=verdicts,
     )
 
 
 async def ingest_states(session: AsyncSession, batch: MarketStateBatch, now: datetime) -> IngestResult:
-    """Judge and store market states; queue the marks of those that are new and not critical."""
+    """Judge and store market states; queue the marks of those that are new, a critical one as what it is."""
     origin = Origin(batch.simulation_id or "", batch.source, now)
     verdicts: list[Verdict] = []
     marks: list[MarkMessage] = []
@@ -121,7 +122,7 @@ async def ingest_states(session: AsyncSession, batch: MarketStateBatch, now: dat
         received=len(batch.states),
         stored=len(news),
         unchanged=len(batch.states) - len(news),
-        published=len(marks),
+        published=_usable(marks),
         verdicts=verdicts,
     )
 
@@ -183,28 +184,36 @@ def _unique(bars: Sequence[Bar]) -> tuple[list[tuple[int, Bar]], list[RejectedRo
     return [kept[key] for key in sorted(kept)], rejected
 
 
-def _bar_mark(batch: BarBatch, bar: Bar, severity: Severity) -> MarkMessage:
-    return MarkMessage(
-        symbol=bar.symbol,
-        price=bar.close,
-        ts_event=bar.ts + INTERVAL_LENGTH[bar.interval],
-        source=batch.source,
-        simulation_id=batch.simulation_id,
-        severity=severity,
-    )
+def _bar_mark(batch: BarBatch, bar: Bar, severity: Severity) -> MarkMessage | None:
+    return _mark(batch, bar.symbol, bar.close, bar.ts + INTERVAL_LENGTH[bar.interval], severity)
 
 
 def _state_mark(batch: MarketStateBatch, state: MarketState, severity: Severity) -> MarkMessage | None:
-    if severity is Severity.CRITICAL or state.timestamp is None or state.spot_price is None:
+    return _mark(batch, state.symbol, state.spot_price, state.timestamp, severity)
+
+
+def _mark(
+    batch: BarBatch | MarketStateBatch,
+    symbol: str,
+    price: Decimal | None,
+    ts: datetime | None,
+    severity: Severity,
+) -> MarkMessage | None:
+    """Return what risk is told: a critical price too, so that it denies orders in the symbol until a better one."""
+    if price is None or price <= 0 or ts is None:
         return None
     return MarkMessage(
-        symbol=state.symbol,
-        price=state.spot_price,
-        ts_event=state.timestamp,
+        symbol=symbol,
+        price=price,
+        ts_event=ts,
         source=batch.source,
         simulation_id=batch.simulation_id,
         severity=severity,
     )
+
+
+def _usable(marks: Sequence[MarkMessage]) -> int:
+    return sum(1 for mark in marks if mark.severity is not Severity.CRITICAL)
 
 
 async def _finish(

@@ -112,6 +112,7 @@ class TailRisk(Contract):
     confidence: float
     horizon_days: float
     observations: int
+    ddof: int | None = Field(default=None, description="Of the standard deviation, where the method has one.")
     fallback: str | None = Field(default=None, description="Why another formula was used; null where none was.")
 
 

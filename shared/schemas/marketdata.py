@@ -169,7 +169,7 @@ class FeedStatus(Contract):
 
 
 class MarkMessage(Contract):
-    """A price that passed the gate, as marketdata publishes it on the `marks` stream for risk."""
+    """A price as marketdata publishes it on the `marks` stream for risk; a critical one only says not to trust any."""
 
     symbol: Symbol
     price: PositiveAmount

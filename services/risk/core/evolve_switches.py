@@ -68,7 +68,7 @@ def _put(state: FirmState, switch: KillSwitchView) -> None:
     if switch.released_at is None:
         state.stopped.setdefault(key, {})[switch.kill_switch_id] = switch
         return
-    held = state.stopped[key]
-    del held[switch.kill_switch_id]
+    held = state.stopped.get(key, {})
+    held.pop(switch.kill_switch_id, None)
     if not held:
-        del state.stopped[key]
+        state.stopped.pop(key, None)

@@ -93,6 +93,7 @@ def _tail(state: FirmState, account: Account, found: dict[str, float]) -> list[T
             confidence=account.profile.limits.var_confidence,
             horizon_days=state.scenarios.source.horizon_days,
             observations=state.scenarios.matrix.scenarios,
+            ddof=None,
         )
     ]
 

@@ -1,5 +1,7 @@
 """Accounts: opening, standing, limits, cash, days, breakers, reconciliation."""
 
+import asyncio
+
 from services.risk.core.commands import (
     MoveCash,
     OpenAccount,
@@ -10,7 +12,8 @@ from services.risk.core.commands import (
     SetLimits,
 )
 from services.risk.core.liquidation import liquidation_plan
-from services.risk.core.state import FirmState
+from services.risk.core.state import Account, FirmState
+from services.risk.core.tail_methods import Book, book_of, every_method
 from services.risk.core.views import account_status
 from services.risk.engine import Engine
 from services.risk.handlers.asking import do, of_account
@@ -40,6 +43,20 @@ async def open_account(engine: Engine, request: AccountCreate, caller: Principal
 async def get_account(engine: Engine, account_id: str) -> AccountStatus:
     """Return an account as it stands."""
     return await of_account(engine, account_id, account_status)
+
+
+async def get_status(engine: Engine, account_id: str) -> AccountStatus:
+    """Return an account as it stands, with VaR and ES by every method."""
+
+    def question(state: FirmState, account: Account) -> tuple[AccountStatus, Book | None]:
+        return account_status(state, account), book_of(state, account)
+
+    status, book = await of_account(engine, account_id, question)
+    if book is None:
+        return status
+    # Off the engine's thread: a simulation takes milliseconds, and orders wait for nothing else.
+    found = await asyncio.to_thread(every_method, book)
+    return status.model_copy(update={"tail_risk": found})
 
 
 async def list_accounts(

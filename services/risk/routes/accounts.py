@@ -67,7 +67,7 @@ async def get_account(account_id: AccountPath, engine: EngineDep, _: ReaderDep) 
 @router.get("/{account_id}/status", responses=declare(NotFound))
 async def get_status(account_id: AccountPath, engine: EngineDep, _: ReaderDep) -> AccountStatus:
     """Return how an account stands: level and why, equity, exposures, VaR and ES, breakers, use of every limit."""
-    return await handlers.get_account(engine, account_id)
+    return await handlers.get_status(engine, account_id)
 
 
 @router.get("/{account_id}/liquidation-plan", responses=declare(NotFound))

@@ -118,7 +118,9 @@ async def test_a_correction_is_a_new_revision(client: Client, redis_url: str) ->
     assert [str(mark.price) for mark in await marks(redis_url, 3)] == ["100", "100", "105"]
 
 
-async def test_a_critical_bar_is_stored_with_its_verdict_and_not_published(client: Client, redis_url: str) -> None:
+async def test_a_critical_bar_is_stored_with_its_verdict_and_told_to_risk_as_that(
+    client: Client, redis_url: str
+) -> None:
     answer = await client.post("/bars", batch(bar(0), bar(1, "2000"), bar(2)))
     assert (answer["stored"], answer["published"]) == (3, 2)
     verdict = answer["verdicts"][0]
@@ -126,7 +128,8 @@ async def test_a_critical_bar_is_stored_with_its_verdict_and_not_published(clien
     assert {issue["code"] for issue in verdict["issues"]} == {"ohlc_bounds", "price_jump"}
     stored = (await client.get("/bars?symbol=X&interval=1m&simulation_id=s1"))["items"]
     assert [item["severity"] for item in stored] == ["ok", "critical", "ok"]
-    await marks(redis_url, 2)
+    # Risk is told of it, as what it is: it denies orders until a better price comes.
+    assert [mark.severity for mark in await marks(redis_url, 3)] == ["ok", "critical", "ok"]
 
 
 async def test_rows_of_a_batch_that_contradict_each_other(client: Client) -> None:

@@ -217,6 +217,29 @@ class TestMarks:
 
         await until(taken)
 
+    async def test_a_critical_price_denies_orders_until_a_better_one_comes(
+        self, risk: RiskClient, redis_url: str
+    ) -> None:
+        async def codes(order_id: str) -> list[str]:
+            return [reason["code"] for reason in (await risk.order(order_id))["reasons"]]
+
+        async with Redis.from_url(redis_url, decode_responses=True) as redis:
+            await publish(redis, MARKS_STREAM, [self.message("101", severity="critical")])
+
+            async def doubted() -> bool:
+                return bool((await risk.ok("GET", "/marks?symbol=STOCK"))["items"][0]["quality"] == "critical")
+
+            await until(doubted)
+            assert await codes("o1") == ["MARK_QUALITY"]
+            assert await self.price(risk) == "100"
+            await publish(redis, MARKS_STREAM, [self.message("102")])
+
+        async def better() -> bool:
+            return await self.price(risk) == "102"
+
+        await until(better)
+        assert await codes("o2") == []
+
     async def test_a_lost_redis_makes_marks_stale_and_comes_back(
         self, own_valkey: EmbeddedValkey, run_risk: Running
     ) -> None:

@@ -3,7 +3,9 @@ from typing import Any
 
 import pytest
 
+from shared.api_keys import create_key
 from shared.roles import Role
+from tests.harness import Tokens
 from tests.integration.risk.client import RiskClient, order
 from tests.integration.risk.conftest import Running
 
@@ -181,3 +183,94 @@ async def test_orders_racing_a_kill_switch_are_never_approved_after_it(risk: Ris
         else:
             assert [reason["code"] for reason in answer["reasons"]] == ["KILL_SWITCH_ACTIVE"]
     assert (await risk.ok("GET", "/accounts/main"))["open_orders"] == 0
+
+
+async def test_the_status_shows_the_tail_by_every_method(risk: RiskClient) -> None:
+    returns = [((number * 37) % 101 - 50) / 2_500 for number in range(200)]
+    await risk.ok("PUT", "/scenarios", {"name": "made", "returns": {"STOCK": returns}}, Role.RISK_OFFICER)
+    assert (await risk.ok("GET", "/scenarios"))["scenarios"] == 200
+    await risk.order("o1", "50")
+    assert (await risk.ok("GET", "/accounts/main/status"))["tail_risk"] == []
+    await risk.fill("o1", "t1", "50")
+    tail = (await risk.ok("GET", "/accounts/main/status"))["tail_risk"]
+    assert [each["method"] for each in tail] == ["historical", "normal", "ewma", "cornish_fisher", "monte_carlo"]
+    assert all(0 < each["value_at_risk"] <= each["expected_shortfall"] for each in tail)
+    plan = await risk.ok("GET", "/accounts/main/liquidation-plan")
+    assert [(step["symbol"], step["side"], step["quantity"]) for step in plan["steps"]] == [("STOCK", "SELL", "50")]
+
+
+async def test_what_would_be_decided_is_told_and_nothing_is_kept(risk: RiskClient) -> None:
+    asked = await risk.ok("POST", "/accounts/main/orders/check", order("o1", "101"))
+    assert (asked["decision"], asked["max_quantity"]) == ("DENIED", "100")
+    assert (await risk.call("GET", "/accounts/main/orders/o1")).status_code == 404
+    assert (await risk.ok("GET", "/accounts/main/orders"))["items"] == []
+
+
+async def test_a_batch_is_decided_order_by_order_or_as_one(risk: RiskClient) -> None:
+    await risk.order("used", "1")
+    orders = [order("b1", "50"), order("used", "2"), order("b2", "60")]
+    each = await risk.ok("POST", "/accounts/main/orders/batch", {"orders": orders})
+    assert [decision and decision["decision"] for decision in each["decisions"]] == ["APPROVED", None, "DENIED"]
+    assert [(one["index"], one["client_order_id"]) for one in each["refused"]] == [(1, "used")]
+    whole = {"orders": [order("c1", "40"), order("c2", "20")], "all_or_none": True}
+    together = await risk.ok("POST", "/accounts/main/orders/batch", whole)
+    assert together["approved"] == 0
+    codes = [decision["reasons"][0]["code"] for decision in together["decisions"]]
+    assert codes == ["BATCH_DENIED", "POSITION_LIMIT"]
+
+
+async def test_a_decision_is_explained_from_the_journal(risk: RiskClient) -> None:
+    await risk.order("o1", "60")
+    await risk.order("o2", "50")
+    shown = await risk.ok("GET", "/accounts/main/decisions/o2/explain")
+    assert shown["agrees"]
+    assert [check["code"] for check in shown["checks"] if not check["passed"]] == ["POSITION_LIMIT"]
+    assert shown["account"]["positions"][0]["open_buy_quantity"] == "60"
+    assert (await risk.call("GET", "/accounts/main/decisions/none/explain")).status_code == 404
+
+
+async def test_limits_have_a_history_and_come_back(risk: RiskClient) -> None:
+    update = {"limits": {"max_position_fraction": 0.01}, "reason": "tighter"}
+    await risk.ok("PUT", "/accounts/main/limits", update, Role.RISK_OFFICER)
+    back = {"version": 1, "reason": "too tight"}
+    assert (await risk.ok("POST", "/accounts/main/limits/rollback", back, Role.RISK_OFFICER))["version"] == 3
+    history = (await risk.ok("GET", "/accounts/main/limits/history"))["items"]
+    assert [each["version"] for each in history] == [3, 2, 1]
+
+
+async def test_only_an_admin_adopts_what_the_broker_says(risk: RiskClient) -> None:
+    request = {"positions": [{"symbol": "STOCK", "quantity": "7"}], "adopt": True, "reason": "their books"}
+    assert (await risk.call("POST", "/accounts/main/reconcile", request, Role.RISK_OFFICER)).status_code == 403
+    found = await risk.ok("POST", "/accounts/main/reconcile", request, Role.ADMIN)
+    assert (found["adopted"], found["reconciled"], len(found["breaks"])) == (True, True, 1)
+    assert (await risk.ok("GET", "/accounts/main"))["positions"][0]["quantity"] == "7"
+
+
+async def test_a_promised_heartbeat_that_stops_stops_the_strategy(risk: RiskClient) -> None:
+    assert (await risk.call("POST", "/strategies/trend/heartbeat", {"timeout_seconds": 1})).status_code == 204
+    assert (await risk.order("o1"))["decision"] == "APPROVED"
+    async with asyncio.timeout(10):
+        while not (await risk.ok("GET", "/kill-switches?active=true"))["items"]:
+            await asyncio.sleep(0.1)
+    assert (await risk.order("o2"))["reasons"][0]["code"] == "KILL_SWITCH_ACTIVE"
+    assert (await risk.order("o3", strategy_id="other"))["decision"] == "APPROVED"
+
+
+async def test_with_four_eyes_two_admins_release(run_risk: Running, tokens: Tokens) -> None:
+    second = create_key(tokens.file, "second-admin", Role.ADMIN)
+    async with run_risk(four_eyes=True) as risk:
+        await risk.set_up()
+        stop = await risk.ok("POST", "/emergency-stop", {"reason": "fire drill"}, Role.ADMIN)
+        path = f"/kill-switches/{stop['kill_switch_id']}/release"
+        asked = await risk.ok("POST", path, {"reason": "drill over"}, Role.ADMIN)
+        assert asked["released_at"] is None
+        assert (await risk.call("POST", path, {"reason": "drill over"}, Role.ADMIN)).status_code == 409
+        headers = {"Authorization": f"Bearer {second}"}
+        done = await risk.http.post(f"/api/v1/risk{path}", json={"reason": "seen"}, headers=headers)
+        assert done.json()["released_by"] == "second-admin"
+        acknowledged = await risk.ok(
+            "POST",
+            f"/kill-switches/{stop['kill_switch_id']}/acknowledgements",
+            {"execution_id": "gateway-1", "cancelled_orders": 0},
+        )
+        assert acknowledged["acknowledged_by"] == ["gateway-1"]

@@ -95,6 +95,12 @@ class TestRelease:
         desk.send(AcknowledgeKill(switch, request, "svc"))
         assert desk.state.kill_switches[switch].acknowledged_by == ["gateway-1"]
         assert desk.send(AcknowledgeKill(switch, request, "svc")) == ()
+        # Also once it has been released: the word may come late.
+        release(desk, "eve", switch)
+        late = KillAcknowledgement(execution_id="gateway-2", cancelled_orders=0)
+        desk.send(AcknowledgeKill(switch, late, "svc"))
+        assert desk.state.kill_switches[switch].acknowledged_by == ["gateway-1", "gateway-2"]
+        assert desk.state.stopped == {}
 
 
 class TestHeartbeats:

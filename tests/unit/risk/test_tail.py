@@ -14,6 +14,7 @@ from services.risk.core.explain import explain
 from services.risk.core.outcome import RefusalKind, Refused
 from services.risk.core.scenarios import exposure, reserved_pnl
 from services.risk.core.state import FirmState
+from services.risk.core.tail_methods import book_of, every_method
 from services.risk.core.views import account_status
 from shared.schemas.instruments import ScenarioSet
 from tests.unit.risk.desk import START, Desk, codes, wide
@@ -120,6 +121,28 @@ class TestScenarios:
     def test_the_same_again_gives_no_event(self) -> None:
         found = desk()
         assert found.send(SetScenarios(scenarios(STOCK=0.02, FUT=0.02), "ada")) == ()
+
+
+class TestMethods:
+    def test_each_is_near_the_others_where_returns_are_normal(self) -> None:
+        found = Desk(wide())
+        found.send(SetScenarios(scenarios(2_000, STOCK=0.02, FUT=0.01), "ada"))
+        found.trade("BUY", 300, 100)
+        book = book_of(found.state, found.account)
+        assert book is not None
+        shown = {each.method: each for each in every_method(book)}
+        assert set(shown) == {"historical", "normal", "ewma", "cornish_fisher", "monte_carlo"}
+        # 30 % of the equity at 2 % a day, 2.33 deviations away.
+        for method in ("historical", "normal", "cornish_fisher", "monte_carlo"):
+            assert shown[method].value_at_risk == pytest.approx(0.3 * 0.02 * 2.326, rel=0.1)
+        assert all(each.expected_shortfall >= each.value_at_risk for each in shown.values())
+        assert every_method(book) == every_method(book)
+
+    def test_without_positions_or_scenarios_there_is_none(self) -> None:
+        assert book_of(desk().state, desk().account) is None
+        bare = Desk(wide())
+        bare.trade("BUY", 300, 100)
+        assert book_of(bare.state, bare.account) is None
 
 
 class TestExplain:
