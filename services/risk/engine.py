@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
+from services.risk.broadcast import Broadcast
 from services.risk.core.answers import answer
 from services.risk.core.chain import Row, Tip, link
 from services.risk.core.checkpoints import DurableTip
@@ -72,6 +73,7 @@ class Engine:
         self._vigil = Vigil(settings.risk_kill_acknowledge_seconds)
         self._queue: asyncio.Queue[_Job] = asyncio.Queue(settings.risk_queue)
         self._replica = Replica()
+        self.broadcast = Broadcast()
         self._not_ready: str | None = _STARTING
         # The end of what is durable; None while another process leads, or nobody knows.
         self._durable: DurableTip | None = None
@@ -212,6 +214,7 @@ class Engine:
             raise
         for job, found in batch.found:
             self._answer(job, found)
+        self.broadcast.send(batch.rows)
         for event in batch.events:
             record(self._replica.state, event)
         return bool(batch.rows)
@@ -259,6 +262,7 @@ class Engine:
         if self._not_ready != why:
             _LOG.warning("not deciding", why=why, error=str(error) if error else None)
         self._not_ready, self._durable = why, None
+        self.broadcast.end()
         while not self._queue.empty():
             _fail(self._queue.get_nowait(), why)
 

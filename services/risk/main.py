@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
+from services.risk.cancels import publish_cancels
 from services.risk.checkpoints import journal_hashes, keep_checkpoints
 from services.risk.engine import Engine
 from services.risk.routes import accounts, journal, market, orders, switches
@@ -39,6 +40,7 @@ def create(settings: RiskSettings | None = None, clock: Clock | None = None) -> 
                 keep_checkpoints(settings, engine.durable_tip, journal_hashes(resources.database), clock)
             ),
             asyncio.create_task(consume_marks(resources.redis, engine)),
+            asyncio.create_task(publish_cancels(resources.redis, engine)),
         ]
         try:
             yield
@@ -52,7 +54,7 @@ def create(settings: RiskSettings | None = None, clock: Clock | None = None) -> 
         settings=settings,
         clock=clock,
         # What is asked most is matched first.
-        routers=[orders.router, accounts.router, market.router, switches.router, journal.router],
+        routers=[orders.router, accounts.router, market.router, switches.router, journal.router, journal.stream_router],
         checks={"engine": engine.problem},
         lifespan=lifespan,
     )

@@ -7,6 +7,9 @@ from pydantic import Field, model_validator
 
 from shared.schemas.base import Contract, Identifier, Reason, Symbol, UtcDatetime
 
+# The Redis stream execution reads cancel-alls from.
+CANCELS_STREAM = "keelson:cancels"
+
 
 class KillScope(StrEnum):
     """What a kill switch stops."""
@@ -74,6 +77,18 @@ class KillAcknowledgement(Contract):
 
     execution_id: Identifier = Field(description="Which of the desk's execution engines says so.")
     cancelled_orders: int = Field(ge=0, description="How many cancels it sent.")
+
+
+class CancelAll(Contract):
+    """Cancel every working order in the scope, and acknowledge; repeated until somebody has."""
+
+    kill_switch_id: Identifier
+    scope: KillScope
+    target: str | None
+    kind: KillReason
+    kill_epoch: int
+    reason: str
+    ts_event: UtcDatetime
 
 
 class Heartbeat(Contract):
