@@ -47,8 +47,9 @@ def closed(state: FirmState, body: Closed, seq: int) -> None:
 def filled(state: FirmState, body: Filled, seq: int) -> None:
     """Book an execution."""
     account = state.accounts[body.account_id]
-    record = account.orders[body.client_order_id]
-    position = account.positions[body.symbol]
+    # A journal of before orders were forgotten may have a fill of one that is forgotten now.
+    record = account.orders.get(body.client_order_id)
+    position = account.positions.get(body.symbol) or position_in(state, account, body.symbol)
     signed = body.quantity if body.buy else -body.quantity
     change = fill(position.quantity, position.average_price, signed, body.price, body.fee, position.terms, body.fx_rate)
     position.quantity, position.average_price = change.quantity, change.average_price
@@ -56,17 +57,8 @@ def filled(state: FirmState, body: Filled, seq: int) -> None:
     account.realised_pnl += change.realised_pnl
     account.fees += body.fee
     account.turnover += body.price * body.quantity * body.multiplier * body.fx_rate // SCALE
-    if record.status in OPEN:
-        if record.replacement is not None and body.quantity > record.leaves:
-            _put_in_force(position, record)
-        record.leaves = body.leaves
-        _hold(state, account, position, record, _to_hold(record))
-        if body.order_status not in OPEN:
-            _drop(account, position, record)
-    parent = account.parents.get(record.order.parent_order_id or "")
-    if parent is not None:
-        parent.taken += body.quantity
-    record.leaves, record.status = body.leaves, body.order_status
+    if record is not None:
+        _fill_order(state, account, position, record, body)
     if (account.simulation_id, body.symbol) not in state.marks:
         price(state, account, position)
     settle(account, position)
@@ -84,6 +76,20 @@ def filled(state: FirmState, body: Filled, seq: int) -> None:
     account.fills[body.trade_id] = (key, result, body.session_date)
     move_clock(account, body.ts)
     raise_high_water_mark(account)
+
+
+def _fill_order(state: FirmState, account: Account, position: Position, record: OrderRecord, body: Filled) -> None:
+    if record.status in OPEN:
+        if record.replacement is not None and body.quantity > record.leaves:
+            _put_in_force(position, record)
+        record.leaves = body.leaves
+        _hold(state, account, position, record, _to_hold(record))
+        if body.order_status not in OPEN:
+            _drop(account, position, record)
+    parent = account.parents.get(record.order.parent_order_id or "")
+    if parent is not None:
+        parent.taken += body.quantity
+    record.leaves, record.status = body.leaves, body.order_status
 
 
 def replaced(state: FirmState, body: OrderReplaced, seq: int) -> None:

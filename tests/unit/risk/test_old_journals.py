@@ -1,18 +1,25 @@
 """A journal is kept for ever: what an earlier version wrote must stay readable, and give the same state."""
 
 import json
-from datetime import datetime
+from datetime import date, datetime
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from services.reporting.core.ledger import fold
 from services.risk.core.chain import Row, Tip, event_of, follow
+from services.risk.core.commands import CloseOrder
 from services.risk.core.evolve import evolve
+from services.risk.core.outcome import Event
 from services.risk.core.state import FirmState
+from services.risk.core.units import amount
 from services.risk.core.views import account_status
 from shared.money import format_decimal
-from shared.schemas.journal import JournalEntry
+from shared.schemas.events import DayRolled
+from shared.schemas.journal import EventKind, JournalEntry
+from shared.schemas.orders import OrderClose, OrderStatus
+from tests.unit.risk.desk import START, Desk
 
 pytestmark = pytest.mark.unit
 FILE = Path(__file__).with_name("journal_v1.jsonl")
@@ -42,6 +49,41 @@ def test_it_folds_to_the_state_it_always_gave() -> None:
     assert (account.open_orders, account.risk_level, account.session_date.isoformat()) == (0, "GREEN", "2026-03-03")
     assert [position.symbol for position in account.positions if position.quantity] == ["FUT", "STOCK"]
     assert account.kill_switches == []
+
+
+def test_a_fill_of_an_order_that_is_forgotten_by_now_is_booked_all_the_same() -> None:
+    desk = Desk()
+    decision = desk.order(quantity=10)
+    close = OrderClose(reason="gone from the book")
+    desk.send(CloseOrder("main", decision.client_order_id, OrderStatus.CANCELLED, close, "ada"))
+    desk.fill(decision, 4, 100)
+    *before, last = desk.journal
+    rolls = [
+        Event(
+            EventKind.DAY_ROLLED,
+            "main",
+            DayRolled(
+                account_id="main",
+                simulation_id=None,
+                session_date=date(2026, 3, day),
+                next_session_date=date(2026, 3, day + 1),
+                start_of_day_equity=Decimal(100_000),
+                end_equity=Decimal(100_000),
+                realised_pnl_total=Decimal(0),
+                fees_total=Decimal(0),
+                by="ada",
+                ts_event=START,
+            ),
+        )
+        for day in (2, 3)
+    ]
+    state = FirmState()
+    for seq, event in enumerate([*before, *rolls, last], start=1):
+        evolve(state, event, seq)
+    account = state.accounts["main"]
+    assert account.orders == {}
+    assert amount(account.positions["STOCK"].quantity) == 4
+    assert amount(account.equity) == 100_000
 
 
 def test_the_ledger_can_read_it() -> None:
