@@ -19,6 +19,7 @@ from services.risk.core.state import FirmState
 from services.risk.core.step import apply
 from services.risk.core.units import micros
 from services.risk.effects import record
+from services.risk.faults import Faults, system_error
 from services.risk.gauges import show_accounts, show_kill_switches
 from services.risk.metrics import BATCH_SIZE, COMMIT_SECONDS, DECISION_SECONDS, JOURNAL_SEQ, LEADER, REBUILDS
 from services.risk.replica import JournalBrokenError, Replica
@@ -71,6 +72,7 @@ class Engine:
         self.clock = clock
         self._settings = settings
         self._vigil = Vigil(settings.risk_kill_acknowledge_seconds)
+        self._faults = Faults(settings.risk_fault_limit)
         self._queue: asyncio.Queue[_Job] = asyncio.Queue(settings.risk_queue)
         self._replica = Replica()
         self.broadcast = Broadcast()
@@ -129,6 +131,7 @@ class Engine:
                 raise
             except Exception as error:  # whatever it is, an engine that stops for ever is worse than one that rebuilds
                 _LOG.exception("the engine failed")
+                self._faults.note(self.clock.now())
                 self._replica = Replica()
                 self._stand_down("the engine failed and is starting again", error)
             finally:
@@ -184,6 +187,8 @@ class Engine:
         job = self._job(StartEngine(VERSION, self._settings.fingerprint(), self._settings.boot_halted))
         await self._carry_out(lease, job)
         await job.done
+        if self._faults.too_many(self.clock.now()):
+            await self._carry_out(lease, self._job(system_error(self._replica.tip.seq)))
 
     def _job(self, command: Command) -> _Job:
         return _Job(command, asyncio.get_running_loop().create_future())

@@ -26,6 +26,9 @@ class RiskSettings(ServiceSettings):
     risk_kill_acknowledge_seconds: int = Field(
         default=30, ge=1, description="A kill switch whose cancels are not acknowledged for so long alerts."
     )
+    risk_fault_limit: int = Field(
+        default=5, ge=1, description="Failures of the engine within a minute after which it stops the whole firm."
+    )
     risk_batch: int = Field(
         default=256, ge=1, le=10_000, description="Most commands whose events are committed together."
     )

@@ -9,6 +9,9 @@ from shared.schemas.kill_switches import KillAcknowledgement, KillReason, KillRe
 from shared.schemas.limits import LimitsRollback, LimitsUpdate
 from shared.schemas.orders import Fill, OrderClose, OrderReplace, OrderStatus, ReplaceAcknowledgement
 
+# Who commands what nobody asked for.
+THE_ENGINE = "engine"
+
 
 @dataclass(frozen=True, slots=True)
 class OpenAccount:

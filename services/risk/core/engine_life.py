@@ -1,11 +1,10 @@
 """Decide on what happens to the engine itself: it starts, and time passes."""
 
-from services.risk.core.commands import ActivateKillSwitch, PassTime, StartEngine
+from services.risk.core.commands import THE_ENGINE, ActivateKillSwitch, PassTime, StartEngine
 from services.risk.core.kill_switches import activate
 from services.risk.core.outcome import Event, Outcome, Refused
 from services.risk.core.state import FirmState
 from services.risk.core.units import moment
-from services.risk.core.watch import THE_ENGINE
 from shared.schemas.events import EngineStarted
 from shared.schemas.journal import EventKind
 from shared.schemas.kill_switches import KillReason, KillScope, KillSwitchCreate

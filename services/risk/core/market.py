@@ -1,15 +1,17 @@
 """Decide on instruments, marks and scenarios."""
 
 from services.risk.core.bodies import Marked, Quote
-from services.risk.core.commands import SetInstruments, SetMarks, SetScenarios
-from services.risk.core.outcome import Event, Outcome, conflict, invalid
+from services.risk.core.commands import THE_ENGINE, ActivateKillSwitch, SetInstruments, SetMarks, SetScenarios
+from services.risk.core.kill_switches import activate
+from services.risk.core.outcome import Event, Outcome, Refused, conflict, invalid
 from services.risk.core.positions import HeldMark
 from services.risk.core.state import FirmState
 from services.risk.core.terms import Terms, worth
-from services.risk.core.units import SCALE, moment
+from services.risk.core.units import SCALE, moment, text
 from shared.schemas.base import Severity
 from shared.schemas.events import InstrumentSet, ScenariosSet
 from shared.schemas.journal import EventKind
+from shared.schemas.kill_switches import KillReason, KillScope, KillSwitchCreate
 
 # A live mark further ahead than clocks differ would count as fresh for as long as it is ahead.
 _CLOCK_SKEW = 5_000_000
@@ -47,6 +49,7 @@ def set_marks(state: FirmState, command: SetMarks, now: int) -> Outcome:
     """
     taken: list[Quote] = []
     doubted: list[Quote] = []
+    confirmed: list[Quote] = []
     newest: dict[str, HeldMark] = {}
     for quote in command.marks:
         symbol = quote.symbol
@@ -61,6 +64,8 @@ def set_marks(state: FirmState, command: SetMarks, now: int) -> Outcome:
             newest[symbol] = doubt(quote, held)
         elif not _absurd(state, command.simulation_id, quote):
             taken.append(quote)
+            if held is not None and held.suspect and _far(quote, held.price, terms):
+                confirmed.append(quote)
             newest[symbol] = HeldMark(quote.price, quote.ts, quote.delta, quote.quality)
     if command.simulation_id is None:
         taken = list({quote.symbol: quote for quote in taken}.values())
@@ -68,7 +73,26 @@ def set_marks(state: FirmState, command: SetMarks, now: int) -> Outcome:
     doubted = list({quote.symbol: quote for quote in doubted if _is_last(newest[quote.symbol], quote)}.values())
     if not taken and not doubted:
         return ()
-    return (Event(EventKind.MARKS_SET, None, Marked(command.simulation_id, taken, doubted, now)),)
+    marks = Event(EventKind.MARKS_SET, None, Marked(command.simulation_id, taken, doubted, now))
+    # A simulation's prices stop nobody: a switch on a symbol is the whole firm's.
+    return (marks, *_spikes(state, confirmed if command.simulation_id is None else [], now))
+
+
+def _spikes(state: FirmState, confirmed: list[Quote], now: int) -> list[Event]:
+    """Return the switches that confirmed jumps pull, where their instruments ask for it."""
+    events: list[Event] = []
+    for quote in confirmed:
+        symbol = quote.symbol
+        if not state.instruments[symbol].instrument.halt_on_jump or state.stopped.get((KillScope.SYMBOL, symbol)):
+            continue
+        request = KillSwitchCreate(
+            scope=KillScope.SYMBOL, target=symbol, reason=f"jumped to {text(quote.price)}", allow_reducing=True
+        )
+        name = f"auto-volatility-spike-{state.last_seq}-{len(events)}"
+        outcome = activate(state, ActivateKillSwitch(name, request, KillReason.VOLATILITY_SPIKE, THE_ENGINE), now)
+        if not isinstance(outcome, Refused):
+            events += outcome
+    return events
 
 
 def doubt(quote: Quote, held: HeldMark | None) -> HeldMark:
@@ -99,12 +123,13 @@ def _same(quote: Quote, held: HeldMark) -> bool:
 
 def _jumps(quote: Quote, held: HeldMark | None, terms: Terms) -> bool:
     """Tell whether a price is too far from the last good one, and from the suspect one that it may confirm."""
-    if held is None or not held.price:
+    if held is None or not held.price or not _far(quote, held.price, terms):
         return False
-    most = terms.max_jump
-    if abs(quote.price - held.price) * SCALE <= most * held.price:
-        return False
-    return not held.suspect or abs(quote.price - held.suspect) * SCALE > most * held.suspect
+    return not held.suspect or _far(quote, held.suspect, terms)
+
+
+def _far(quote: Quote, price: int, terms: Terms) -> bool:
+    return abs(quote.price - price) * SCALE > terms.max_jump * price
 
 
 def _is_last(newest: HeldMark, quote: Quote) -> bool:

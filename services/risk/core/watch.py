@@ -1,7 +1,7 @@
 """What follows from a change: breakers trip, open halfway and close, levels change, accounts are stopped."""
 
 from services.risk.core.breakers import KILLS, Breaker, Step, limit_of, next_step, threshold_of, tidy
-from services.risk.core.commands import ActivateKillSwitch, ResetBreaker
+from services.risk.core.commands import THE_ENGINE, ActivateKillSwitch, ResetBreaker
 from services.risk.core.kill_switches import activate
 from services.risk.core.levels import measures, standing, watched
 from services.risk.core.outcome import Event, Outcome, Refused, conflict, not_found
@@ -12,7 +12,6 @@ from shared.schemas.events import BreakerChanged, LevelChanged, StrategyEnabled
 from shared.schemas.journal import EventKind
 from shared.schemas.kill_switches import KillReason, KillReductions, KillScope, KillSwitchCreate
 
-THE_ENGINE = "engine"
 _STRATEGY = "repeated_execution:"
 _STATES = {
     Step.TRIP: BreakerState.OPEN,

@@ -179,3 +179,23 @@ async def test_a_lost_redis_is_named_by_readiness_and_comes_back(run_risk: Runni
         assert response.json()["dependencies"]["engine"]["detail"] is None
         own_valkey.start()
         await until(risk.ready)
+
+
+async def test_an_engine_that_fails_again_and_again_stops_the_firm(
+    run_risk: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("as drawn")
+
+    async with run_risk(risk_fault_limit=3) as risk:
+        await risk.set_up()
+        for number in range(3):
+            assert (await risk.order(f"o{number}"))["decision"] == "APPROVED"
+            with monkeypatch.context() as broken:
+                broken.setattr("services.risk.engine.link", fail)
+                response = await risk.call("POST", "/accounts/main/orders", order(f"f{number}"))
+            assert response.status_code == 503
+            await until(risk.ready)
+        (switch,) = (await risk.ok("GET", "/kill-switches?active=true"))["items"]
+        assert (switch["kind"], switch["scope"], switch["activated_by"]) == ("SYSTEM_ERROR", "FIRM", "engine")
+        assert (await risk.order("o9"))["reasons"][0]["code"] == "KILL_SWITCH_ACTIVE"

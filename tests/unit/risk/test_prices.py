@@ -83,6 +83,35 @@ class TestJumps:
         assert codes(desk.order()) == []
 
 
+class TestSpikes:
+    def jumped(self, **fields: Any) -> Desk:
+        desk = Desk(wide())
+        desk.send(SetInstruments((STOCK.model_copy(update=fields),), "ada"))
+        desk.trade("BUY", 10, 100)
+        desk.later(1)
+        desk.mark(STOCK=150)
+        return desk
+
+    def test_a_confirmed_jump_stops_the_symbol_where_its_instrument_says_so(self) -> None:
+        desk = self.jumped(halt_on_jump=True)
+        switches = list(desk.state.kill_switches.values())
+        assert [(each.kind, each.scope, each.target) for each in switches] == [("VOLATILITY_SPIKE", "SYMBOL", "STOCK")]
+        assert codes(desk.order("BUY", 1)) == ["KILL_SWITCH_ACTIVE"]
+        assert codes(desk.order("SELL", 10)) == []
+        assert codes(desk.order(quantity="0.01", symbol="COIN")) == []
+
+    def test_and_nothing_where_it_does_not(self) -> None:
+        assert self.jumped().state.kill_switches == {}
+
+    def test_a_simulation_stops_nobody(self) -> None:
+        desk = Desk(wide())
+        desk.send(SetInstruments((STOCK.model_copy(update={"halt_on_jump": True}),), "ada"))
+        for price in (100, 150, 151):
+            desk.later(1)
+            desk.send(SetMarks("s1", (quote(desk, "STOCK", price),)))
+        assert desk.state.kill_switches == {}
+
+
 class TestQuality:
     def test_a_critical_price_is_not_used_and_denies(self) -> None:
         desk = Desk(wide())
