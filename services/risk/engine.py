@@ -21,7 +21,7 @@ from services.risk.core.units import micros
 from services.risk.effects import record
 from services.risk.faults import Faults, system_error
 from services.risk.gauges import show_accounts, show_kill_switches
-from services.risk.metrics import BATCH_SIZE, COMMIT_SECONDS, DECISION_SECONDS, JOURNAL_SEQ, LEADER, REBUILDS
+from services.risk.metrics import BATCH_SIZE, COMMIT_SECONDS, DECISION_SECONDS, JOURNAL_SEQ, LEADER, MISMATCH, REBUILDS
 from services.risk.replica import JournalBrokenError, Replica
 from services.risk.settings import RiskSettings
 from services.risk.store import DeposedError, Lease, follow_pages, try_lease
@@ -72,6 +72,7 @@ class Engine:
         self.clock = clock
         self._settings = settings
         self._vigil = Vigil(settings.risk_kill_acknowledge_seconds)
+        self._differs = False
         self._faults = Faults(settings.risk_fault_limit)
         self._queue: asyncio.Queue[_Job] = asyncio.Queue(settings.risk_queue)
         self._replica = Replica()
@@ -118,6 +119,7 @@ class Engine:
                         await self._lead(lease)
                 self._stand_down("another process leads; this one stands by")
                 await self._replica.catch_up(follow_pages(self._database))
+                self._compare_with_leader()
             except UNAVAILABLE as error:
                 self._stand_down("the journal cannot be reached", error)
             except DeposedError:
@@ -189,6 +191,15 @@ class Engine:
         await job.done
         if self._faults.too_many(self.clock.now()):
             await self._carry_out(lease, self._job(system_error(self._replica.tip.seq)))
+
+    def _compare_with_leader(self) -> None:
+        """Alert where this process, once it leads, would decide by another build or configuration."""
+        mine, theirs = (VERSION, self._settings.fingerprint()), self._replica.state.leader
+        differs = theirs is not None and theirs != mine
+        if differs and not self._differs:
+            _LOG.error("this standby differs from the leader", mine=mine, leader=theirs)
+        self._differs = differs
+        MISMATCH.set(differs)
 
     def _job(self, command: Command) -> _Job:
         return _Job(command, asyncio.get_running_loop().create_future())

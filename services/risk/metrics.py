@@ -17,6 +17,7 @@ UNACKNOWLEDGED = Gauge(
     "risk_kill_switch_unacknowledged", "Kill switches whose cancels no execution engine has acknowledged in time."
 )
 LEADER = Gauge("risk_is_leader", "1 while this process leads and may approve.")
+MISMATCH = Gauge("risk_configuration_mismatch", "1 on a standby whose build or configuration is not the leader's.")
 JOURNAL_SEQ = Gauge("risk_journal_seq", "Newest durable row of the journal.")
 COMMIT_SECONDS = Histogram(
     "risk_journal_commit_seconds",

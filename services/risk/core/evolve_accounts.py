@@ -193,6 +193,7 @@ def strategy_enabled(state: FirmState, body: StrategyEnabled, seq: int) -> None:
 
 def engine_started(state: FirmState, body: EngineStarted, seq: int) -> None:
     """Note who leads; after a halted start no live account is reconciled."""
+    state.leader = (body.build, body.configuration_hash)
     if body.halted:
         for account in state.by_simulation.get(None, []):
             account.reconciled = False

@@ -176,6 +176,8 @@ class FirmState:
     by_simulation: dict[str | None, list[Account]] = field(default_factory=dict)
     scenarios: Scenarios | None = None
     heartbeats: dict[str, int] = field(default_factory=dict)
+    # Build and configuration hash of the process that led last.
+    leader: tuple[str, str] | None = None
     last_seq: int = 0
 
     def mark(self, account: Account, symbol: str) -> HeldMark | None:

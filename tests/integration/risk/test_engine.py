@@ -6,10 +6,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from urllib.parse import urlsplit
 
 import pytest
+from prometheus_client import REGISTRY
 
 from services.risk.core.state import FirmState
 from services.risk.engine import Engine
-from services.risk.metrics import KILL_SWITCHES
+from services.risk.metrics import KILL_SWITCHES, MISMATCH
 from shared.embedded import EmbeddedValkey
 from shared.problems import DependencyUnavailable
 from shared.roles import Role
@@ -199,3 +200,16 @@ async def test_an_engine_that_fails_again_and_again_stops_the_firm(
         (switch,) = (await risk.ok("GET", "/kill-switches?active=true"))["items"]
         assert (switch["kind"], switch["scope"], switch["activated_by"]) == ("SYSTEM_ERROR", "FIRM", "engine")
         assert (await risk.order("o9"))["reasons"][0]["code"] == "KILL_SWITCH_ACTIVE"
+
+
+@pytest.mark.parametrize(("batch", "differs"), [(256, 0.0), (255, 1.0)])
+async def test_a_standby_that_would_decide_otherwise_says_so(run_risk: Running, batch: int, differs: float) -> None:
+    MISMATCH.set(-1)
+    async with run_risk(risk_batch=256) as leader:
+        await leader.set_up()
+        async with run_risk(ready=False, risk_batch=batch):
+
+            async def compared() -> bool:
+                return bool(REGISTRY.get_sample_value("risk_configuration_mismatch") == differs)
+
+            await until(compared)
