@@ -47,11 +47,19 @@ class GzipRotatingFileHandler(RotatingFileHandler):
 
     def _open(self) -> TextIOWrapper:
         descriptor = os.open(self.baseFilename, os.O_WRONLY | os.O_CREAT | os.O_APPEND, _MODE)
+        self._size = os.fstat(descriptor).st_size
         return os.fdopen(descriptor, "a", encoding="utf-8", errors="replace")
 
     def shouldRollover(self, record: logging.LogRecord) -> bool:  # noqa: N802 - logging's name
         """Tell whether the line no longer fits; not while a failed rotation waits for its next try."""
-        return time.monotonic() >= self._rotate_after and bool(super().shouldRollover(record))
+        # Counted, as the standard library asks the file system three things for every line. Lines are ASCII.
+        full = 0 < self.maxBytes <= self._size + len(self.format(record)) + 1
+        return full and time.monotonic() >= self._rotate_after
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a line, after a rotation where it no longer fits."""
+        super().emit(record)
+        self._size += len(self.format(record)) + 1
 
     def doRollover(self) -> None:  # noqa: N802 - logging's name
         """Start a new file and compress the old one."""

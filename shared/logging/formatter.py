@@ -9,6 +9,7 @@ import socket
 import traceback
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from shared.logging.context import correlation_id, principal
@@ -22,6 +23,8 @@ MAX_MESSAGE = 16_384
 MAX_TRACE = 32_768
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
+# Attributes that every record has.
+_STANDARD_COUNT = len(vars(logging.makeLogRecord({})))
 _encode = json.JSONEncoder(separators=(",", ":"), check_circular=False, allow_nan=False).encode
 _ACCESS_ARGS = 5
 
@@ -45,24 +48,26 @@ class EcsFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return the record as one line of JSON without the line break."""
         try:
-            return _encode(self._document(record))
+            return self._line(record)
         except Exception as error:
             return self._last_resort(record, error)
 
-    def _document(self, record: logging.LogRecord) -> dict[str, JsonValue]:
+    def _line(self, record: logging.LogRecord) -> str:
+        # Text is put together: of a document most is the same in every line of one place in the code.
         event = record.__dict__.get(EVENT_ATTRIBUTE) or {}
         category = str(event.get("category", "SYSTEM"))
+        before, between = self._fixed(
+            record.levelname,
+            record.name,
+            record.filename,
+            record.lineno,
+            record.funcName,
+            category,
+            event.get("action"),
+            event.get("outcome"),
+        )
         labels: dict[str, JsonValue] = {"category": category}
         document: dict[str, JsonValue] = {
-            **self._head(record, clean_text(_message(record), MAX_MESSAGE)),
-            "log": {
-                "logger": clean_text(record.name, 256),
-                "origin": {
-                    "file": {"name": record.filename, "line": record.lineno},
-                    "function": record.funcName,
-                },
-            },
-            "event": self._event(event, category),
             "process": {"pid": self._pid, "thread": {"name": record.threadName}},
             "labels": labels,
         }
@@ -75,17 +80,47 @@ class EcsFormatter(logging.Formatter):
             document["error"] = error
         if record.name == "uvicorn.access":
             document.update(_access(record.args))
-        extras = {key: value for key, value in record.__dict__.items() if key not in _STANDARD}
-        fields = extras.pop(EVENT_ATTRIBUTE, {}).get("fields", {})
-        document["keelson"] = {"category": category, **clean_fields({**extras, **fields})}
-        return document
+        fields = event.get("fields", {})
+        if len(record.__dict__) > _STANDARD_COUNT + bool(event):
+            extras = {key: value for key, value in record.__dict__.items() if key not in _STANDARD}
+            extras.pop(EVENT_ATTRIBUTE, None)
+            fields = {**extras, **fields}
+        document["keelson"] = {"category": category, **clean_fields(fields)}
+        message = _encode(clean_text(_message(record), MAX_MESSAGE))
+        return (
+            f'{{"@timestamp":"{_timestamp(record.created)}",{before}"message":{message},{between}'
+            f'"sequence":{next(self._sequence)}}},{_encode(document)[1:]}'
+        )
 
-    def _head(self, record: logging.LogRecord, message: str) -> dict[str, JsonValue]:
-        moment = datetime.fromtimestamp(record.created, UTC)
+    @lru_cache(maxsize=1024)  # noqa: B019 - a formatter lives as long as the process
+    def _fixed(
+        self,
+        level: str,
+        logger: str,
+        file: str,
+        line: int,
+        function: str | None,
+        category: str,
+        action: object,
+        outcome: object,
+    ) -> tuple[str, str]:
+        """Return what stands before the message, and what between it and the line's own number, as JSON."""
+        event: dict[str, JsonValue] = {
+            "kind": "event",
+            "module": "keelson",
+            "dataset": f"{self._service}.{category.lower()}",
+        }
+        if action:
+            event["action"] = str(action)
+        if outcome:
+            event["outcome"] = str(outcome)
+        origin: JsonValue = {"file": {"name": file, "line": line}, "function": function}
+        fixed: dict[str, JsonValue] = {**self._source(), "log": {"logger": clean_text(logger, 256), "origin": origin}}
+        before = _encode({"log.level": level.lower()})[1:-1]
+        return f"{before},", f'{_encode(fixed)[1:-1]},"event":{_encode(event)[:-1]},'
+
+    def _source(self) -> dict[str, JsonValue]:
         return {
-            "@timestamp": moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond:06d}Z",
-            "log.level": record.levelname.lower(),
-            "message": message,
             "ecs.version": ECS_VERSION,
             "service": {
                 "name": self._service,
@@ -95,28 +130,33 @@ class EcsFormatter(logging.Formatter):
             "host": {"hostname": self._hostname},
         }
 
-    def _event(self, event: Mapping[str, Any], category: str) -> dict[str, JsonValue]:
-        described: dict[str, JsonValue] = {
-            "kind": "event",
-            "module": "keelson",
-            "dataset": f"{self._service}.{category.lower()}",
-            "sequence": next(self._sequence),
-        }
-        for name in ("action", "outcome"):
-            if event.get(name):
-                described[name] = str(event[name])
-        return described
-
     def _last_resort(self, record: logging.LogRecord, error: Exception) -> str:
         """Return a line of what can be told of a record that could not be formatted."""
         try:
             message = clean_text(safe_str(record.msg), 1_024)
         except Exception:
             message = "a log line that cannot be shown"
-        head = self._head(record, message)
-        head["event"] = {"kind": "event", "module": "keelson", "sequence": next(self._sequence)}
-        head["error"] = {"type": type(error).__name__, "message": "this log line could not be formatted in full"}
-        return _encode(head)
+        return _encode(
+            {
+                "@timestamp": _timestamp(record.created),
+                "log.level": record.levelname.lower(),
+                "message": message,
+                **self._source(),
+                "event": {"kind": "event", "module": "keelson", "sequence": next(self._sequence)},
+                "error": {"type": type(error).__name__, "message": "this log line could not be formatted in full"},
+            }
+        )
+
+
+def _timestamp(created: float) -> str:
+    moment = int(created * 1_000_000)
+    seconds, micros = divmod(moment, 1_000_000)
+    return f"{_second(seconds)}.{micros:06d}Z"
+
+
+@lru_cache(maxsize=16)
+def _second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def _message(record: logging.LogRecord) -> str:

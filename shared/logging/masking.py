@@ -84,6 +84,10 @@ _SUSPECT = re.compile(
     r"|\d(?:[ -]?\d){12}",
     re.IGNORECASE,
 )
+# Short texts known to hold no secret: names of accounts, paths and codes come again and again.
+_CLEAN: set[str] = set()
+_LONGEST_KEPT = 128
+_MOST_KEPT = 4_096
 _SHORTEST_NUMBER = 13
 _LONGEST_NUMBER = 19
 _CARD_GROUPS = frozenset(
@@ -111,6 +115,17 @@ def mask_text(text: str) -> str:
     """Return the text with every secret in it replaced by `[masked]`."""
     if len(text) < _SHORTEST_NUMBER and text.isalnum():
         return text
+    if text in _CLEAN:
+        return text
+    masked = _masked(text)
+    if len(text) <= _LONGEST_KEPT and masked == text:
+        if len(_CLEAN) >= _MOST_KEPT:
+            _CLEAN.clear()
+        _CLEAN.add(text)
+    return masked
+
+
+def _masked(text: str) -> str:
     lowered = text.lower()
     if not any(map(lowered.__contains__, _HINTS)) and not (len(text) >= _SHORTEST_NUMBER and _LONG_NUMBER.search(text)):
         return text

@@ -1,6 +1,5 @@
 """Hand formatted lines to a thread that writes them: the caller never waits for a disk, a pipe or a network."""
 
-import copy
 import logging
 import queue
 import sys
@@ -48,13 +47,11 @@ class BoundedQueueHandler(QueueHandler):
         return bool(super().filter(record))
 
     def prepare(self, record: logging.LogRecord) -> logging.LogRecord:
-        """Return a copy that holds the finished line and no reference to the caller's objects."""
-        line = self.format(record)
-        prepared = copy.copy(record)
-        for name in set(vars(prepared)) - _KEPT:
-            delattr(prepared, name)
-        prepared.msg, prepared.args = line, None
-        prepared.exc_info = prepared.exc_text = prepared.stack_info = None
+        """Return a record of the finished line, with no reference to the caller's objects."""
+        prepared = logging.LogRecord.__new__(logging.LogRecord)
+        prepared.__dict__.update(
+            _EMPTY, name=record.name, levelno=record.levelno, levelname=record.levelname, msg=self.format(record)
+        )
         return prepared
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -146,7 +143,7 @@ def tell_stderr(text: str) -> None:
         return
 
 
-_KEPT = frozenset(vars(logging.makeLogRecord({})))
+_EMPTY = vars(logging.makeLogRecord({}))
 
 
 def _is_important(record: logging.LogRecord) -> bool:

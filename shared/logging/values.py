@@ -30,7 +30,7 @@ CUT = "…[cut]"
 _MARGIN = 2_048
 _LARGEST_INTEGER = 2**63
 _SHORTEST_CARD = 10**12
-_NAME_FIELDS = ("name", "key", "field", "loc", "header")
+_NAME_FIELDS = frozenset({"name", "key", "field", "loc", "header"})
 _VALUE_FIELDS = frozenset({"value", "input", "input_value", "values"})
 
 
@@ -82,11 +82,19 @@ class _Cleaner:
         self._nodes -= 1
         if self._nodes < 0 or self._characters <= 0:
             return CUT
+        if value is None or value is True or value is False:
+            return value
         try:
-            if isinstance(value, str) and not isinstance(value, Enum):
+            # The plain types first: nearly everything that is logged is one of them.
+            kind = type(value)
+            if kind is str:
                 return self._text(value)
-            if value is None or value is True or value is False:
-                return value
+            if kind is dict or kind is list:
+                return self._nested(value, depth)
+            if isinstance(value, Enum):
+                return self.clean(value.value, depth)
+            if isinstance(value, str):
+                return self._text(value)
             if isinstance(value, int | float):
                 return _number(value)
             return self._other(value, depth)
@@ -102,8 +110,6 @@ class _Cleaner:
         scalar = _scalar(value)
         if scalar is not None:
             return self._text(scalar)
-        if isinstance(value, Enum):
-            return self.clean(value.value, depth)
         if isinstance(value, bytes | bytearray | memoryview):
             return self._text(bytes(value[: MAX_TEXT + _MARGIN]).decode("utf-8", "replace"))
         if isinstance(value, numbers.Integral):
@@ -149,13 +155,15 @@ class _Cleaner:
         return [*cleaned, CUT] if len(values) > MAX_ITEMS else cleaned
 
     def _object(self, mapping: Mapping[Any, Any], depth: int) -> JsonValue:
-        hidden = _VALUE_FIELDS if any(_names_secret(mapping.get(field)) for field in _NAME_FIELDS) else frozenset()
+        hidden = frozenset[str]()
+        if not _NAME_FIELDS.isdisjoint(mapping) and any(_names_secret(mapping.get(field)) for field in _NAME_FIELDS):
+            hidden = _VALUE_FIELDS
         cleaned: dict[str, JsonValue] = {}
         for index, (key, value) in enumerate(mapping.items()):
             if index >= MAX_ITEMS:
                 cleaned["_cut"] = CUT
                 break
-            text = _decoded(key)
+            text = key if type(key) is str else _decoded(key)
             name = self._name(text, cleaned)
             if text in hidden or (_names_secret(text) and _may_hide(text, value)):
                 cleaned[name] = MASK
@@ -185,6 +193,8 @@ def _decoded(key: Any) -> str:
 
 
 def _names_secret(name: Any) -> bool:
+    if type(name) is str:
+        return len(name) <= MAX_TEXT and is_secret_name(name)
     if isinstance(name, str | bytes):
         return len(name) <= MAX_TEXT and is_secret_name(_decoded(name))
     if isinstance(name, list | tuple):
