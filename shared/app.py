@@ -8,7 +8,6 @@ from fastapi import APIRouter, Depends, FastAPI
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import iter_route_contexts
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
-from prometheus_fastapi_instrumentator import Instrumentator
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -17,8 +16,10 @@ from starlette.responses import Response
 from shared.auth import ANY_ROLE, Authenticator, Principal, require
 from shared.clock import Clock, SystemClock
 from shared.database import Database
+from shared.direct import Direct, DirectRoutes
 from shared.errors import install_problem_handlers
 from shared.health import Check, health_router, storage_checks
+from shared.http_metrics import HttpMetrics
 from shared.logging import LogSettings, configure_logging
 from shared.middleware import BodyLimit, RequestContext
 from shared.problems import (
@@ -48,6 +49,7 @@ def create_app(
     clock: Clock | None = None,
     checks: Mapping[str, Check] | None = None,
     lifespan: Lifespan | None = None,
+    direct: Sequence[Direct] = (),
 ) -> FastAPI:
     """Return a service with its routers under `/api/v1/<name>`.
 
@@ -85,19 +87,20 @@ def create_app(
     )
     app.state.resources = resources
     # The last added is the outermost: every answer is counted and carries its correlation id.
+    if direct:
+        app.add_middleware(DirectRoutes, routes=direct, owner=app, authenticator=resources.authenticator)
     app.add_middleware(BodyLimit, limit=settings.max_body_bytes)
-    http_metrics = CollectorRegistry()
-    Instrumentator(
-        excluded_handlers=[*_OPEN, "/metrics"], should_group_status_codes=False, registry=http_metrics
-    ).instrument(app)
-    app.add_middleware(RequestContext)
+    http_metrics = HttpMetrics()
+    templates: dict[int, str] = {}
+    app.add_middleware(RequestContext, metrics=http_metrics, templates=templates)
     install_problem_handlers(app)
     all_checks = {**(storage_checks(name, resources) if storage else {}), **(checks or {})}
     app.include_router(health_router(name, all_checks))
-    app.include_router(_metrics_router(http_metrics), responses=declare(Unauthenticated, Forbidden))
+    app.include_router(_metrics_router(http_metrics.registry), responses=declare(Unauthenticated, Forbidden))
     common = declare(Unauthenticated, Forbidden, PayloadTooLarge, Unprocessable, InternalError, DependencyUnavailable)
     for router in routers:
         app.include_router(router, prefix=f"/api/v1/{name}" if prefix is None else prefix, responses=common)
+    templates |= {id(context.original_route): context.path or "none" for context in iter_route_contexts(app.routes)}
     _refuse_open_routes(app)
     _add_problem_schema(app)
     return app

@@ -2,10 +2,12 @@
 
 import re
 import time
-from uuid import uuid4
+from collections.abc import Mapping
+from random import getrandbits
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from shared.http_metrics import HttpMetrics
 from shared.logging import Category, get_trading_logger
 from shared.logging.context import correlation_id
 from shared.logging.context import principal as current_principal
@@ -22,17 +24,22 @@ _QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
 
 
 class RequestContext:
-    """Give every request a correlation id, log it once, and answer what nobody caught with a 500 problem."""
+    """Give every request a correlation id, log and count it once, and answer what nobody caught with a 500 problem.
 
-    def __init__(self, app: ASGIApp) -> None:
+    `templates` are the paths of the routes by the route's identity; it may be filled until the first request.
+    """
+
+    def __init__(self, app: ASGIApp, metrics: HttpMetrics, templates: Mapping[int, str]) -> None:
         self._app = app
+        self._metrics = metrics
+        self._templates = templates
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one ASGI scope."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        identifier = _incoming(scope) or uuid4().hex
+        identifier = _incoming(scope) or f"{getrandbits(128):032x}"
         correlation_id.set(identifier)
         current_principal.set(None)
         started = time.perf_counter()
@@ -54,9 +61,16 @@ class RequestContext:
             await InternalError("The request failed; the log has the reason under this correlation id").response()(
                 scope, receive, send_with_id
             )
-        if scope["path"] not in _QUIET:
-            elapsed = round((time.perf_counter() - started) * 1000, 3)
-            _LOG.info("request", method=scope["method"], path=scope["path"], status=status, duration_ms=elapsed)
+        finally:
+            if scope["path"] not in _QUIET:
+                self._note(scope, status, time.perf_counter() - started)
+
+    def _note(self, scope: Scope, status: int, seconds: float) -> None:
+        method, path = scope["method"], scope["path"]
+        handler = self._templates.get(id(scope.get("route")), "none")
+        # A method can be any text; those of the app's own routes are few.
+        self._metrics.observe(method if handler != "none" else "any", handler, status, seconds)
+        _LOG.info("request", method=method, path=path, status=status, duration_ms=round(seconds * 1000, 3))
 
 
 class BodyLimit:

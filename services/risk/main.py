@@ -9,6 +9,7 @@ from fastapi import FastAPI
 
 from services.risk.cancels import publish_cancels
 from services.risk.checkpoints import journal_hashes, keep_checkpoints
+from services.risk.direct import direct_routes
 from services.risk.engine import Engine
 from services.risk.routes import accounts, journal, market, orders, switches
 from services.risk.settings import RiskSettings
@@ -57,6 +58,7 @@ def create(settings: RiskSettings | None = None, clock: Clock | None = None) -> 
         routers=[orders.router, accounts.router, market.router, switches.router, journal.router, journal.stream_router],
         checks={"engine": engine.problem},
         lifespan=lifespan,
+        direct=direct_routes(engine),
     )
     app.state.engine = engine
     return app
