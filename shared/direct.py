@@ -23,6 +23,8 @@ _PARAMETER = re.compile(r"\{(\w+)\}")
 # What every kind of id of a path may be made of; others are judged the general way.
 _IDENTIFIER = r"[A-Za-z0-9][A-Za-z0-9._:\-]{0,63}"
 _JSON = b"application/json"
+# In the scope of a request that succeeded: what it did is logged by the service, and one line is enough.
+ANSWERED_DIRECTLY = "keelson.answered_directly"
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,7 @@ class DirectRoutes:
         except Problem as problem:
             await problem.response()(scope, receive, send)
             return
+        scope[ANSWERED_DIRECTLY] = True
         text = route.answer.__pydantic_serializer__.to_json(found)
         headers = [(b"content-length", b"%d" % len(text)), (b"content-type", _JSON)]
         await send({"type": "http.response.start", "status": 200, "headers": headers})

@@ -7,6 +7,7 @@ from random import getrandbits
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from shared.direct import ANSWERED_DIRECTLY
 from shared.http_metrics import HttpMetrics
 from shared.logging import Category, get_trading_logger
 from shared.logging.context import correlation_id
@@ -70,7 +71,8 @@ class RequestContext:
         handler = self._templates.get(id(scope.get("route")), "none")
         # A method can be any text; those of the app's own routes are few.
         self._metrics.observe(method if handler != "none" else "any", handler, status, seconds)
-        _LOG.info("request", method=method, path=path, status=status, duration_ms=round(seconds * 1000, 3))
+        log = _LOG.debug if ANSWERED_DIRECTLY in scope else _LOG.info
+        log("request", method=method, path=path, status=status, duration_ms=round(seconds * 1000, 3))
 
 
 class BodyLimit:

@@ -15,6 +15,7 @@ from shared.schemas.journal import EventKind
 from shared.schemas.kill_switches import CANCELS_STREAM, CancelAll
 
 _LOG = get_trading_logger("keelson.risk.cancels", Category.RISK)
+_PULLED = frozenset({EventKind.KILL_SWITCH_ACTIVATED})
 _REPEAT_SECONDS = 5.0
 _RETRY_SECONDS = 0.3
 
@@ -28,7 +29,7 @@ async def publish_cancels(redis: Redis, engine: Engine) -> None:
             await asyncio.sleep(_RETRY_SECONDS)
             continue
         try:
-            with engine.broadcast.listen() as rows:
+            with engine.broadcast.listen(_PULLED) as rows:
                 while True:
                     await publish(redis, CANCELS_STREAM, await engine.read(_owed))
                     away = False
@@ -48,10 +49,7 @@ async def _wait_for_switch(rows: "asyncio.Queue[Row | None]") -> bool:
     """Return once a switch was pulled, or it is time to say it again; False where this process leads no longer."""
     try:
         async with asyncio.timeout(_REPEAT_SECONDS):
-            while (row := await rows.get()) is not None:
-                if row.kind == EventKind.KILL_SWITCH_ACTIVATED:
-                    return True
-            return False
+            return await rows.get() is not None
     except TimeoutError:
         return True
 
