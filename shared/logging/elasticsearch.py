@@ -72,8 +72,11 @@ class ElasticsearchHandler(logging.Handler):
         self._thread.start()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Buffer one line; beyond the buffer's size it goes to the fallback file."""
-        line = self.format(record)
+        """Buffer lines; beyond the buffer's size they go to the fallback file."""
+        for line in self.format(record).split("\n"):
+            self._buffer_or_store(line)
+
+    def _buffer_or_store(self, line: str) -> None:
         with self._changed:
             fits = self._buffered + len(line) <= self._pace.buffer_bytes
             if fits and not self._closing.is_set():

@@ -1,11 +1,10 @@
 """Hand formatted lines to a thread that writes them: the caller never waits for a disk, a pipe or a network."""
 
 import logging
-import queue
 import sys
 import threading
+from collections import deque
 from contextvars import ContextVar
-from logging.handlers import QueueHandler, QueueListener
 from typing import Any
 
 from shared.logging.formatter import EVENT_ATTRIBUTE
@@ -13,27 +12,32 @@ from shared.logging.formatter import EVENT_ATTRIBUTE
 # Set in the threads that deliver log lines, whose HTTP client must not log about delivering log lines.
 delivering: ContextVar[bool] = ContextVar("delivering", default=False)
 
+_GATHER_SECONDS = 0.02
+# Of one write.
+_MOST_CHARACTERS = 65_536
 _IMPORTANT_CATEGORIES = frozenset({"AUDIT", "SECURITY"})
 
 
 class LineFormatter(logging.Formatter):
-    """Pass on a line that was formatted when it was logged."""
+    """Pass on lines that were formatted when they were logged."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line."""
+        """Return the lines, with a line break between two."""
         return str(record.msg)
 
 
-class BoundedQueueHandler(QueueHandler):
+class BoundedQueueHandler(logging.Handler):
     """Format in the caller's thread and context, queue the line, drop and count it when the queue is full.
 
     Warnings, errors, AUDIT and SECURITY lines may use a reserve beyond the bound that other lines may not.
     """
 
     def __init__(self, formatter: logging.Formatter, bound: int) -> None:
-        self._lines: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        super().__init__(self._lines)
+        super().__init__()
         self.setFormatter(formatter)
+        self._lines: deque[str] = deque()
+        # Set while lines wait.
+        self.waiting = threading.Event()
         self._bound = bound
         self._reserve = bound + bound // 4
         self._failed = False
@@ -46,22 +50,16 @@ class BoundedQueueHandler(QueueHandler):
             return False
         return bool(super().filter(record))
 
-    def prepare(self, record: logging.LogRecord) -> logging.LogRecord:
-        """Return a record of the finished line, with no reference to the caller's objects."""
-        prepared = logging.LogRecord.__new__(logging.LogRecord)
-        prepared.__dict__.update(
-            _EMPTY, name=record.name, levelno=record.levelno, levelname=record.levelname, msg=self.format(record)
-        )
-        return prepared
-
     def emit(self, record: logging.LogRecord) -> None:
         """Queue the record's line, or count it as dropped."""
         try:
-            if self._lines.qsize() >= (self._reserve if _is_important(record) else self._bound):
+            if len(self._lines) >= (self._reserve if _is_important(record) else self._bound):
                 with self._dropped_lock:
                     self._dropped += 1
                 return
-            self._lines.put_nowait(self.prepare(record))
+            self._lines.append(self.format(record))
+            if not self.waiting.is_set():
+                self.waiting.set()
         except Exception:
             self.handleError(record)
 
@@ -71,48 +69,57 @@ class BoundedQueueHandler(QueueHandler):
             self._failed = True
             tell_stderr(f"a line of {record.name} could not be queued: {type(sys.exc_info()[1]).__name__}")
 
-    def take_dropped(self) -> int:
-        """Return how many lines were dropped since the last call."""
-        if not self._dropped:
-            return 0
-        with self._dropped_lock:
-            dropped, self._dropped = self._dropped, 0
-        return dropped
+    def take(self) -> str:
+        """Return the oldest lines, as many as make one write, and how many were dropped; empty when none are left."""
+        lines, size = [], 0
+        if self._dropped:
+            with self._dropped_lock:
+                dropped, self._dropped = self._dropped, 0
+            lines.append(self.format(_dropped_record(dropped)))
+        while self._lines and size < _MOST_CHARACTERS:
+            line = self._lines.popleft()
+            size += len(line)
+            lines.append(line)
+        return "\n".join(lines)
 
 
-class SinkListener(QueueListener):
-    """Give each queued line to every sink; one sink's fault is not another's."""
+class SinkListener:
+    """Give the queued lines to every sink, many at a time; one sink's fault is not another's."""
 
     def __init__(self, source: BoundedQueueHandler, *sinks: logging.Handler) -> None:
-        super().__init__(source.queue, *sinks)
         self._source = source
-        self._thread: threading.Thread | None = None
+        self._sinks = sinks
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="log-writer", daemon=True)
 
-    def handle(self, record: logging.LogRecord) -> None:
-        """Write one line to every sink, and tell how many were dropped before it."""
-        if dropped := self._source.take_dropped():
-            self._write(self._source.prepare(_dropped_record(dropped)))
-        self._write(record)
-
-    def _write(self, record: logging.LogRecord) -> None:
-        for sink in self.handlers:
-            try:
-                sink.handle(record)
-            except Exception:
-                sink.handleError(record)
+    def start(self) -> None:
+        """Write from now on, in a thread of its own."""
+        self._thread.start()
 
     def close(self, timeout: float) -> bool:
         """Write what is queued and stop; False if a sink kept the thread busy beyond the timeout in seconds."""
-        thread, self._thread = self._thread, None
-        if thread is None:
-            return True
-        self.enqueue_sentinel()
-        thread.join(timeout)
-        if thread.is_alive():
-            return False
-        if dropped := self._source.take_dropped():
-            self._write(self._source.prepare(_dropped_record(dropped)))
-        return True
+        self._closing.set()
+        self._source.waiting.set()
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        while not self._closing.is_set():
+            self._source.waiting.wait()
+            # Lines come in bunches: one write for many, and the callers' threads are not woken up against.
+            self._closing.wait(_GATHER_SECONDS)
+            self._source.waiting.clear()
+            self._write()
+        self._write()
+
+    def _write(self) -> None:
+        while lines := self._source.take():
+            record = logging.LogRecord("shared.logging", logging.INFO, __file__, 0, lines, None, None)
+            for sink in self._sinks:
+                try:
+                    sink.handle(record)
+                except Exception:
+                    sink.handleError(record)
 
 
 class StdoutHandler(logging.StreamHandler[Any]):
@@ -141,9 +148,6 @@ def tell_stderr(text: str) -> None:
         sys.stderr.flush()
     except (OSError, ValueError, AttributeError):
         return
-
-
-_EMPTY = vars(logging.makeLogRecord({}))
 
 
 def _is_important(record: logging.LogRecord) -> bool:
