@@ -28,6 +28,7 @@ from shared.schemas.events import (
 
 _TRADING = get_trading_logger("keelson.risk.orders", Category.TRADING)
 _RISK = get_trading_logger("keelson.risk.levels", Category.RISK)
+_APPROVED, _DENIED = ORDERS.labels(Verdict.APPROVED), ORDERS.labels(Verdict.DENIED)
 _AUDIT = get_trading_logger("keelson.risk.audit", Category.AUDIT)
 
 
@@ -85,7 +86,7 @@ def _record(state: FirmState, event: Event) -> None:
 
 def _decided(body: Decided) -> None:
     verdict, client_order_id = body.verdict, body.order.client_order_id
-    ORDERS.labels(Verdict.APPROVED if verdict.approved else Verdict.DENIED).inc()
+    (_APPROVED if verdict.approved else _DENIED).inc()
     for broken in verdict.broken:
         REJECTED.labels(broken.code).inc()
         _TRADING.log_risk_violation(

@@ -158,11 +158,7 @@ class Engine:
         _LOG.info("leading", epoch=lease.epoch, last_seq=self._replica.tip.seq, accounts=len(state.accounts))
         renewed = ticked = self.clock.now()
         while True:
-            try:
-                async with asyncio.timeout(_RENEW_SECONDS):
-                    first = await self._queue.get()
-            except TimeoutError:
-                first = None
+            first = await self._next()
             if first is not None and await self._carry_out(lease, first):
                 renewed = self.clock.now()
             now = self.clock.now()
@@ -173,6 +169,20 @@ class Engine:
             if first is None or now - renewed >= timedelta(seconds=_RENEW_SECONDS):
                 await lease.renew()
                 renewed = now
+
+    async def _next(self) -> _Job | None:
+        """Return what waits longest, None where nothing comes for a while."""
+        if self._queue.empty():
+            try:
+                async with asyncio.timeout(_RENEW_SECONDS):
+                    first = await self._queue.get()
+            except TimeoutError:
+                return None
+        else:
+            first = self._queue.get_nowait()
+        # What has arrived and is not read yet shares the commit.
+        await asyncio.sleep(0)
+        return first
 
     async def _begin(self, lease: Lease) -> None:
         """Come to the end of the journal, and note there who leads, before anything is decided."""

@@ -46,8 +46,40 @@ def clean(value: Any) -> JsonValue:
 
 def clean_fields(fields: Mapping[str, Any]) -> dict[str, JsonValue]:
     """Return the named fields of a log line as `clean` does, within one budget for all of them."""
+    plain = _plain(fields)
+    if plain is not None:
+        return plain
     cleaned = _Cleaner().clean(fields, 0)
     return cleaned if isinstance(cleaned, dict) else {"fields": cleaned}
+
+
+def _plain(fields: Mapping[str, Any]) -> dict[str, JsonValue] | None:
+    """Return fields that are short and simple, as nearly all are; None for any other, which are walked."""
+    cleaned: dict[str, JsonValue] = {}
+    for name, value in fields.items():
+        kind = type(value)
+        if not _is_plain_name(name):
+            return None
+        if kind is str and len(value) <= MAX_KEY and value.isascii():
+            cleaned[name] = mask_text(value)
+        elif (
+            value is None
+            or kind is bool
+            or (kind is int and 0 <= value < _SHORTEST_CARD)
+            or (kind is float and math.isfinite(value))
+        ):
+            cleaned[name] = value
+        elif kind is list and not value:
+            cleaned[name] = []
+        else:
+            return None
+    return cleaned if len(cleaned) <= MAX_ITEMS else None
+
+
+@lru_cache(maxsize=4096)
+def _is_plain_name(name: str) -> bool:
+    # Fields such as "name" may tell that another one is a secret.
+    return name not in _NAME_FIELDS and len(name) <= MAX_KEY and _clean_name(name) == name and not is_secret_name(name)
 
 
 def clean_text(text: str, limit: int = MAX_TEXT) -> str:
