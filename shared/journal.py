@@ -3,11 +3,15 @@
 import json
 from collections.abc import Mapping
 from datetime import datetime
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any
 
 from shared.schemas.base import format_utc
 
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+# The rows of one commit have one time.
+_text = lru_cache(maxsize=8)(format_utc)
 GENESIS_HASH = "0" * 64
 
 
@@ -20,5 +24,5 @@ def row_hash(
     seq: int, ts: datetime, epoch: int, account_id: str | None, kind: str, body_text: str, prev_hash: str
 ) -> str:
     """Return the SHA-256 of a row and of the hash before it, as hex; `body_text` is canonical."""
-    head = json.dumps([seq, format_utc(ts), epoch, account_id, kind, prev_hash], separators=(",", ":"))
+    head = _encode([seq, _text(ts), epoch, account_id, kind, prev_hash])
     return sha256(f"{head}\n{body_text}".encode()).hexdigest()

@@ -3,7 +3,7 @@
 import asyncio
 import gc
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
@@ -103,11 +103,15 @@ class Engine:
 
         Raises DependencyUnavailable; what became of the command is then unknown, and sending it again is safe.
         """
-        return await self._ask(command)
+        return await self._ask(command).done
+
+    async def submit_all(self, commands: Sequence[Command]) -> list[Any]:
+        """Carry out commands in their sequence, each by itself, as `submit` does."""
+        return await asyncio.gather(*[self._ask(command).done for command in commands])
 
     async def read(self, question: Callable[[FirmState], T]) -> T:
         """Return an answer from the state in which all that it shows is durable. Raises DependencyUnavailable."""
-        found: T = await self._ask(question)
+        found: T = await self._ask(question).done
         return found
 
     async def run(self) -> None:
@@ -140,7 +144,7 @@ class Engine:
                 LEADER.set(0)
             await asyncio.sleep(_RETRY_SECONDS)
 
-    async def _ask(self, ask: Command | Callable[[FirmState], Any]) -> Any:
+    def _ask(self, ask: Command | Callable[[FirmState], Any]) -> _Job:
         job = _Job(ask, asyncio.get_running_loop().create_future())
         if self._not_ready is not None:
             raise _unavailable(self._not_ready)
@@ -148,7 +152,7 @@ class Engine:
             self._queue.put_nowait(job)
         except asyncio.QueueFull:
             raise _unavailable("too many commands wait for the engine") from None
-        return await job.done
+        return job
 
     async def _lead(self, lease: Lease) -> None:
         await self._begin(lease)

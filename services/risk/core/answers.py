@@ -5,9 +5,10 @@ from typing import Any
 
 from services.risk.core import commands as ask
 from services.risk.core.bodies import Broken, Marked
+from services.risk.core.orders import decision_of
 from services.risk.core.outcome import Event
 from services.risk.core.state import Account, FirmState, OrderRecord
-from services.risk.core.views import account_status, decision_of, order_view
+from services.risk.core.views import account_status, order_view
 from shared.schemas.accounts import ReconciliationResult
 from shared.schemas.breakers import BreakerResetResult, BreakerState
 from shared.schemas.decisions import Decision, RiskLevel

@@ -5,8 +5,9 @@ from services.risk.core.checks import BEYOND, GATES, HALTS, case_of, evaluate, h
 from services.risk.core.checks.case import Case
 from services.risk.core.checks.measures import MEASURES, before, with_order
 from services.risk.core.codec import reason
+from services.risk.core.orders import decision_of
 from services.risk.core.state import FirmState
-from services.risk.core.views import account_status, decision_of
+from services.risk.core.views import account_status
 from shared.schemas.accounts import Explanation
 from shared.schemas.decisions import ExplainedCheck, Unit
 

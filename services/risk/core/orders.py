@@ -1,6 +1,7 @@
 """Decide on orders, on changes of them, and on their ends."""
 
 from dataclasses import replace
+from typing import Any
 
 from services.risk.core.bodies import Broken, Closed, Decided, OrderTerms, Verdict
 from services.risk.core.checks import Evaluation, evaluate
@@ -10,7 +11,7 @@ from services.risk.core.levels import FIRST_BAND, level_of
 from services.risk.core.outcome import Event, Outcome, conflict, invalid, not_found
 from services.risk.core.state import OPEN, Account, FirmState
 from services.risk.core.units import amount, micros, moment, units
-from shared.schemas.decisions import DecisionContent, RiskLevel
+from shared.schemas.decisions import Decision, DecisionContent, RiskLevel
 from shared.schemas.decisions import Verdict as Answer
 from shared.schemas.denials import DenialCode
 from shared.schemas.events import OrderReplaced, ReplaceAcknowledged
@@ -212,20 +213,27 @@ def close_order(state: FirmState, command: CloseOrder, now: int) -> Outcome:
 
 def content_of(verdict: Verdict, account_id: str, client_order_id: str) -> DecisionContent:
     """Return a verdict as callers see it."""
-    return DecisionContent.model_validate(
-        {
-            "decision": Answer.APPROVED if verdict.approved else Answer.DENIED,
-            "account_id": account_id,
-            "client_order_id": client_order_id,
-            "reasons": [reason(each) for each in verdict.broken],
-            "max_quantity": None if verdict.max_quantity is None else amount(verdict.max_quantity),
-            "risk_score": verdict.risk_score,
-            "risk_level": verdict.level,
-            "policy_version": verdict.policy_version,
-            "kill_epoch": verdict.kill_epoch,
-            "ts_event": moment(verdict.ts),
-        }
-    )
+    return DecisionContent.model_validate(_shown(verdict, account_id, client_order_id))
+
+
+def decision_of(body: Decided, seq: int) -> Decision:
+    """Return the decision a row holds."""
+    return Decision.model_validate({**_shown(body.verdict, body.account_id, body.order.client_order_id), "seq": seq})
+
+
+def _shown(verdict: Verdict, account_id: str, client_order_id: str) -> dict[str, Any]:
+    return {
+        "decision": Answer.APPROVED if verdict.approved else Answer.DENIED,
+        "account_id": account_id,
+        "client_order_id": client_order_id,
+        "reasons": [reason(each) for each in verdict.broken],
+        "max_quantity": None if verdict.max_quantity is None else amount(verdict.max_quantity),
+        "risk_score": verdict.risk_score,
+        "risk_level": verdict.level,
+        "policy_version": verdict.policy_version,
+        "kill_epoch": verdict.kill_epoch,
+        "ts_event": moment(verdict.ts),
+    }
 
 
 def time_of(account: Account, given: int | None, now: int) -> int | None:

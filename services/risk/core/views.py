@@ -2,16 +2,14 @@
 
 from datetime import datetime
 
-from services.risk.core.bodies import Decided
 from services.risk.core.breakers import WARNING, threshold_of, tidy
 from services.risk.core.levels import measures, share, utilisations, watched
-from services.risk.core.orders import content_of
 from services.risk.core.positions import Position, unrealised_pnl
 from services.risk.core.state import Account, FirmState, OrderRecord
 from services.risk.core.units import SCALE2, amount, moment
 from shared.schemas.accounts import AccountStatus, PositionView, TailRisk
 from shared.schemas.breakers import BreakerName, BreakerView
-from shared.schemas.decisions import Decision, RiskLevel
+from shared.schemas.decisions import RiskLevel
 from shared.schemas.orders import OrderView, Side
 
 
@@ -74,12 +72,6 @@ def order_view(account: Account, record: OrderRecord) -> OrderView:
         status=record.status,
         pending_replace_id=record.replacement.replace_id if record.replacement else None,
     )
-
-
-def decision_of(body: Decided, seq: int) -> Decision:
-    """Return the decision a row holds."""
-    content = content_of(body.verdict, body.account_id, body.order.client_order_id)
-    return Decision.model_construct(**dict(content), seq=seq)
 
 
 def _tail(state: FirmState, account: Account, found: dict[str, float]) -> list[TailRisk]:

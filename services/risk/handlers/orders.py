@@ -1,7 +1,5 @@
 """Orders: decisions, what-ifs, batches, replacements, ends and executions."""
 
-import asyncio
-
 from services.risk.core.answers import decision
 from services.risk.core.checks import evaluate
 from services.risk.core.commands import (
@@ -56,8 +54,8 @@ async def place_orders(engine: Engine, account_id: str, batch: OrderBatch, calle
         decisions = await do(engine, PlaceOrders(account_id, orders, True, caller.subject, correlation))
     else:
         # Each by itself: what is refused of one, such as an id used before, is the answer to it alone.
-        found = await asyncio.gather(
-            *(engine.submit(PlaceOrder(account_id, order, caller.subject, correlation)) for order in orders)
+        found = await engine.submit_all(
+            [PlaceOrder(account_id, order, caller.subject, correlation) for order in orders]
         )
         if isinstance(found[0], Refused) and found[0].kind is RefusalKind.NOT_FOUND:
             raise problem(found[0])

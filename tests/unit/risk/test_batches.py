@@ -6,10 +6,10 @@ import pytest
 
 from services.risk.core.answers import answer
 from services.risk.core.commands import AcknowledgeReplace, CloseOrder, PlaceOrders, ReplaceOrder
+from services.risk.core.orders import decision_of
 from services.risk.core.outcome import RefusalKind, Refused
 from services.risk.core.translate import order_terms
 from services.risk.core.units import amount
-from services.risk.core.views import decision_of
 from shared.schemas.orders import Order, OrderClose, OrderReplace, OrderStatus, ReplaceAcknowledgement
 from tests.unit.risk.desk import Desk, codes, narrow, wide
 

@@ -18,10 +18,10 @@ from services.risk.core.commands import (
     SetLimits,
     SetMarks,
 )
+from services.risk.core.orders import decision_of
 from services.risk.core.outcome import Event, RefusalKind, Refused
 from services.risk.core.translate import order_terms
 from services.risk.core.units import SCALE, amount, micros
-from services.risk.core.views import decision_of
 from shared.schemas.accounts import AccountCreate, DayRoll
 from shared.schemas.limits import LimitsUpdate
 from shared.schemas.orders import Fill, Order, OrderClose, OrderStatus

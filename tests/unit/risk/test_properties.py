@@ -12,10 +12,11 @@ from services.risk.core.bodies import Filled
 from services.risk.core.chain import Tip, event_of, follow, link
 from services.risk.core.commands import CloseOrder, ReleaseKillSwitch, RollDay, SetLimits
 from services.risk.core.evolve import evolve
+from services.risk.core.orders import decision_of
 from services.risk.core.positions import unrealised_pnl
 from services.risk.core.state import FirmState
 from services.risk.core.units import amount
-from services.risk.core.views import account_status, decision_of
+from services.risk.core.views import account_status
 from shared.schemas.accounts import DayRoll
 from shared.schemas.kill_switches import KillScope
 from shared.schemas.limits import Limits, LimitsUpdate
