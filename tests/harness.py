@@ -1,9 +1,11 @@
 """What tests of several services share: servers, databases, settings, tokens, running apps."""
 
 import asyncio
+import os
+import signal
 import socket
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -105,3 +107,20 @@ async def serving(app: ASGIApp, port: int = 0) -> AsyncIterator[str]:
         server.should_exit = True
         await task
         listener.close()
+
+
+@contextmanager
+def frozen(url: str) -> Iterator[None]:
+    """A PostgreSQL that hangs: its connections stay open, it takes new ones, and answers nobody."""
+    with psycopg.connect(plain(url)) as connection:
+        pids = [row[0] for row in connection.execute("SELECT pid FROM pg_stat_activity")]
+    own = Path(f"/proc/{pids[0]}/stat").read_text().rpartition(")")[2].split()
+    processes = [int(own[1]), *(pid for pid in pids if Path(f"/proc/{pid}").exists())]
+    for pid in processes:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in processes:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)

@@ -118,7 +118,7 @@ class Engine:
         """Lead whenever nobody else does, and follow meanwhile, for ever."""
         while True:
             try:
-                async with try_lease(self._database) as lease:
+                async with try_lease(self._database, self._settings.risk_commit_seconds) as lease:
                     if lease is not None:
                         await self._lead(lease)
                 self._stand_down("another process leads; this one stands by")

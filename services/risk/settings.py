@@ -32,6 +32,9 @@ class RiskSettings(ServiceSettings):
     risk_batch: int = Field(
         default=256, ge=1, le=10_000, description="Most commands whose events are committed together."
     )
+    risk_commit_seconds: float = Field(
+        default=2, gt=0, description="PostgreSQL that takes longer than this to commit counts as away: callers get 503."
+    )
     risk_checkpoint_file: Path | None = Field(
         default=None, description="Signed checkpoints of the journal are added to this file, outside the database."
     )

@@ -2,14 +2,15 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 from sqlalchemy import Row as Record
 from sqlalchemy import func, select, text, update
 from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from services.risk.core.chain import Row
@@ -33,6 +34,7 @@ _APPEND = """
         seq bigint, ts timestamptz, account_id text, kind text, body text, prev_hash text, hash text
     )
 """
+T = TypeVar("T")
 # Whoever has not renewed for so long is taken to hang.
 _LEASE_SECONDS = 1.0
 # Only a backend that holds the lock itself: process ids are used again.
@@ -52,13 +54,17 @@ class DeposedError(Exception):
 class Lease:
     """The right to append, held by one connection for as long as it lives."""
 
-    def __init__(self, connection: AsyncConnection, epoch: int, last_seq: int) -> None:
+    def __init__(self, connection: AsyncConnection, epoch: int, last_seq: int, patience: float) -> None:
         self._connection = connection
+        self._patience = patience
         self.epoch = epoch
         self.last_seq = last_seq
 
     async def append(self, rows: Sequence[Row]) -> None:
         """Append rows, all or none. Raises DeposedError, or UNAVAILABLE with the outcome unknown."""
+        await _in_time(self._patience, self._append(rows))
+
+    async def _append(self, rows: Sequence[Row]) -> None:
         raw = await self._connection.get_raw_connection()
         driver: psycopg.AsyncConnection[Any] = raw.driver_connection  # type: ignore[assignment]  # it is psycopg's
         try:
@@ -81,7 +87,7 @@ class Lease:
             .values(renewed_at=func.clock_timestamp())
             .returning(Leader.epoch)
         )
-        if await self._connection.scalar(renewed) is None:
+        if await _in_time(self._patience, self._connection.scalar(renewed)) is None:
             raise DeposedError
 
     async def page(self, after: int, limit: int) -> list[Row]:
@@ -92,8 +98,8 @@ class Lease:
 
 
 @asynccontextmanager
-async def try_lease(database: Database) -> AsyncIterator[Lease | None]:
-    """Yield the lease, or None while another process has it.
+async def try_lease(database: Database, patience: float) -> AsyncIterator[Lease | None]:
+    """Yield the lease, or None while another process has it; `patience` is how long it waits for PostgreSQL, in s.
 
     Taking it raises the epoch, so that whatever a former leader still sends is refused. One that has stopped renewing,
     as it hangs or is cut off, loses its connection, and the lock with it.
@@ -110,10 +116,28 @@ async def try_lease(database: Database) -> AsyncIterator[Lease | None]:
                 .returning(Leader.epoch, Leader.last_seq)
             )
             epoch, last_seq = (await connection.execute(raised)).one()
-            yield Lease(connection, epoch, last_seq)
+            yield Lease(connection, epoch, last_seq, patience)
         finally:
             # The lock belongs to the connection: it must end and not go back to the pool.
             await connection.invalidate()
+
+
+async def _in_time(seconds: float, work: Coroutine[Any, Any, T]) -> T:
+    """Return what work gives. Raises PoolTimeoutError where it takes too long; it is left to itself then.
+
+    A server that hangs does not answer a cancellation either, so that is not waited for.
+    """
+    task = asyncio.ensure_future(work)
+    try:
+        done, _ = await asyncio.wait({task}, timeout=seconds)
+    except asyncio.CancelledError:
+        task.cancel()
+        raise
+    if done:
+        return task.result()
+    task.add_done_callback(lambda late: late.cancelled() or late.exception())
+    task.cancel()
+    raise PoolTimeoutError(f"PostgreSQL did not answer within {seconds:g} s")
 
 
 def follow_pages(database: Database) -> Callable[[int, int], Awaitable[Sequence[Row]]]:

@@ -11,9 +11,10 @@ from prometheus_client import REGISTRY
 from services.risk.core.state import FirmState
 from services.risk.engine import Engine
 from services.risk.metrics import KILL_SWITCHES, MISMATCH
-from shared.embedded import EmbeddedValkey
+from shared.embedded import EmbeddedPostgres, EmbeddedValkey
 from shared.problems import DependencyUnavailable
 from shared.roles import Role
+from tests.harness import frozen
 from tests.integration.risk.client import RiskClient, order, until
 from tests.integration.risk.conftest import Running
 
@@ -213,3 +214,27 @@ async def test_a_standby_that_would_decide_otherwise_says_so(run_risk: Running, 
                 return bool(REGISTRY.get_sample_value("risk_configuration_mismatch") == differs)
 
             await until(compared)
+
+
+async def test_a_database_that_hangs_is_a_503_soon_and_nothing_is_lost_or_doubled(
+    run_risk: Running, own_postgres: EmbeddedPostgres
+) -> None:
+    url = own_postgres.start()
+    async with run_risk(database_url=url, risk_commit_seconds=0.5) as risk:
+        await risk.set_up()
+        with frozen(url):
+            async with asyncio.timeout(3):
+                waiting = [risk.call("POST", "/accounts/main/orders", order(f"o{number}")) for number in range(5)]
+                assert {answer.status_code for answer in await asyncio.gather(*waiting)} == {503}
+            async with asyncio.timeout(0.5):
+                # Known to be away by now: nobody waits any more, and a stop least of all.
+                stop = await risk.call("POST", "/emergency-stop", {"reason": "fire drill"}, Role.ADMIN)
+                status = await risk.call("GET", "/accounts/main/status")
+            assert (stop.status_code, status.status_code) == (503, 503)
+        await until(risk.ready, 30)
+        for number in range(5):
+            assert (await risk.order(f"o{number}"))["decision"] == "APPROVED"
+        rows = (await risk.ok("GET", "/journal?limit=5000"))["items"]
+        approved = [row["body"]["order"]["client_order_id"] for row in rows if row["kind"] == "ORDER_APPROVED"]
+        assert sorted(approved) == [f"o{number}" for number in range(5)]
+        assert (await risk.ok("GET", "/journal/verify"))["ok"]
