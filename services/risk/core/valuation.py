@@ -12,13 +12,16 @@ def position_in(state: FirmState, account: Account, symbol: str) -> Position:
     if position is None:
         position = Position(state.instruments[symbol])
         account.positions[symbol] = position
-        for each in _valued_by(account, position.terms):
-            state.valued_by.setdefault((account.simulation_id, each), {})[account.account_id, symbol] = (
-                account,
-                position,
-            )
+        enlist(state, account, position)
         price(state, account, position)
     return position
+
+
+def enlist(state: FirmState, account: Account, position: Position) -> None:
+    """Note which marks value a position."""
+    key = account.account_id, position.terms.symbol
+    for each in _valued_by(account, position.terms):
+        state.valued_by.setdefault((account.simulation_id, each), {})[key] = (account, position)
 
 
 def rate_mark(state: FirmState, account: Account, currency: str) -> tuple[HeldMark | None, bool]:
@@ -112,7 +115,10 @@ def change_terms(state: FirmState, terms: Terms) -> None:
         if position is None:
             continue
         _take_out(account, position)
+        for each in _valued_by(account, position.terms):
+            del state.valued_by[account.simulation_id, each][account.account_id, terms.symbol]
         position.terms = terms
+        enlist(state, account, position)
         price(state, account, position)
         settle(account, position)
 

@@ -1,0 +1,81 @@
+"""The state as one text, and back: what the fold of a long journal begins with.
+
+Facts are written, and sums with them, as they are: what is read is the state that was written, not one like it.
+What only points to other parts of the state is put together again.
+"""
+
+import json
+from typing import Any
+
+import numpy as np
+
+from services.risk.core.positions import HeldMark
+from services.risk.core.scenarios import Scenarios
+from services.risk.core.snapshot.accounts import read_account, write_account
+from services.risk.core.snapshot.fields import Fields
+from services.risk.core.state import FirmState
+from services.risk.core.terms import Terms
+from services.risk.core.valuation import enlist
+from services.risk.core.var.incremental import ReturnMatrix
+from shared.schemas.base import Severity
+from shared.schemas.instruments import Instrument, ScenarioSet
+from shared.schemas.kill_switches import KillSwitchView
+
+# Raised by every change of what is written: a snapshot of another format is passed over, and the journal folded.
+FORMAT = 1
+
+_MARK = Fields(HeldMark, quality=Severity)
+
+
+def write(state: FirmState) -> str:
+    """Return the state's text; the same state has the same text."""
+    scenarios = state.scenarios
+    document = {
+        "last_seq": state.last_seq,
+        "kill_epoch": state.kill_epoch,
+        "leader": state.leader,
+        "heartbeats": state.heartbeats,
+        "instruments": [each.instrument.model_dump(mode="json") for each in state.instruments.values()],
+        "marks": [[*key, _MARK.write(mark)] for key, mark in state.marks.items()],
+        "kill_switches": [each.model_dump(mode="json") for each in state.kill_switches.values()],
+        "scenarios": scenarios and [scenarios.source.model_dump(mode="json"), scenarios.seq],
+        "accounts": [write_account(each) for each in state.accounts.values()],
+    }
+    return json.dumps(document, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def read(text: str) -> FirmState:
+    """Return the state of a text. Raises ValueError where it is not one that `write` gave."""
+    try:
+        return _state(json.loads(text))
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+        raise ValueError(f"not a state: {error!r}") from error
+
+
+def _state(found: dict[str, Any]) -> FirmState:
+    state = FirmState(
+        kill_epoch=found["kill_epoch"],
+        heartbeats=found["heartbeats"],
+        leader=tuple(found["leader"]) if found["leader"] else None,
+        last_seq=found["last_seq"],
+    )
+    for each in found["instruments"]:
+        terms = Terms(Instrument.model_validate(each))
+        state.instruments[terms.symbol] = terms
+    state.marks = {(simulation, symbol): _MARK.read(mark) for simulation, symbol, mark in found["marks"]}
+    for each in found["kill_switches"]:
+        switch = KillSwitchView.model_validate(each)
+        state.kill_switches[switch.kill_switch_id] = switch
+        if switch.released_at is None:
+            state.stopped.setdefault((switch.scope, switch.target), {})[switch.kill_switch_id] = switch
+    if found["scenarios"]:
+        source, seq = ScenarioSet.model_validate(found["scenarios"][0]), found["scenarios"][1]
+        matrix = ReturnMatrix(list(source.returns), np.array(list(source.returns.values()), dtype=np.float64).T)
+        state.scenarios = Scenarios(source, matrix, frozenset(source.returns), seq)
+    for each in found["accounts"]:
+        account = read_account(each, state)
+        state.accounts[account.account_id] = account
+        state.by_simulation.setdefault(account.simulation_id, []).append(account)
+        for position in account.positions.values():
+            enlist(state, account, position)
+    return state

@@ -1,0 +1,65 @@
+"""Orders and fills in a snapshot."""
+
+from datetime import date
+from typing import Any
+
+from services.risk.core.bodies import Broken, Decided, OrderTerms, Verdict
+from services.risk.core.snapshot.fields import Fields
+from services.risk.core.state import OrderRecord, Replacement
+from shared.schemas.decisions import DecisionContent, RiskLevel, Unit
+from shared.schemas.denials import DenialCode
+from shared.schemas.orders import FillResult, OrderStatus
+
+_TERMS = Fields(OrderTerms)
+# By its name: the class itself takes a member's text and gravity too.
+_BROKEN = Fields(Broken, code=lambda name: DenialCode[name], unit=Unit)
+_VERDICT = Fields(Verdict, without=frozenset({"broken"}), level=RiskLevel)
+_DECIDED = Fields(Decided, without=frozenset({"order", "verdict"}), session_date=date.fromisoformat)
+_RECORD = Fields(OrderRecord, without=frozenset({"order", "decided", "replacement", "replaced"}), status=OrderStatus)
+_REPLACEMENT = Fields(Replacement)
+
+Fill = tuple[tuple[str, int, int, int], FillResult, date]
+
+
+def write_order(record: OrderRecord) -> list[Any]:
+    """Return an order's values; its terms of now only where a replacement changed them."""
+    decided = record.decided
+    replaced = record.replaced and [
+        [name, content.model_dump(mode="json"), seq] for name, (content, seq) in record.replaced.items()
+    ]
+    return [
+        _RECORD.write(record),
+        [each.isoformat() if isinstance(each, date) else each for each in _DECIDED.write(decided)],
+        _TERMS.write(decided.order),
+        _VERDICT.write(decided.verdict),
+        [_BROKEN.write(each) for each in decided.verdict.broken],
+        None if record.order is decided.order else _TERMS.write(record.order),
+        record.replacement and _REPLACEMENT.write(record.replacement),
+        replaced,
+    ]
+
+
+def read_order(values: list[Any]) -> OrderRecord:
+    """Return an order from its values."""
+    record, decided, asked, verdict, broken, now, replacement, replaced = values
+    terms = _TERMS.read(asked)
+    answer = _VERDICT.read(verdict, broken=[_BROKEN.read(each) for each in broken])
+    return _RECORD.read(
+        record,
+        order=terms if now is None else _TERMS.read(now),
+        decided=_DECIDED.read(decided, order=terms, verdict=answer),
+        replacement=replacement and _REPLACEMENT.read(replacement),
+        replaced=replaced and {name: (DecisionContent.model_validate(each), seq) for name, each, seq in replaced},
+    )
+
+
+def write_fill(fill: Fill) -> list[Any]:
+    """Return the values of an execution's answer."""
+    key, result, day = fill
+    return [list(key), result.model_dump(mode="json"), day.isoformat()]
+
+
+def read_fill(values: list[Any]) -> Fill:
+    """Return an execution's answer from its values."""
+    (order_id, price, quantity, fee), result, day = values
+    return (order_id, price, quantity, fee), FillResult.model_validate(result), date.fromisoformat(day)
