@@ -1,7 +1,7 @@
 """Durable rows of the journal to whoever listens in this process."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager
 
 from services.risk.core.chain import Row
@@ -14,16 +14,17 @@ class Broadcast:
     """Pass rows on once they are durable; nobody is waited for."""
 
     def __init__(self) -> None:
-        self._listeners: set[asyncio.Queue[Row | None]] = set()
+        self._listeners: dict[asyncio.Queue[Row | None], Container[str] | None] = {}
 
     def send(self, rows: Sequence[Row]) -> None:
         """Pass rows on; a listener that is too far behind is cut off."""
-        for listener in tuple(self._listeners):
+        for listener, kinds in tuple(self._listeners.items()):
             if listener.qsize() + len(rows) >= _BACKLOG:
                 self._end(listener)
                 continue
             for row in rows:
-                listener.put_nowait(row)
+                if kinds is None or row.kind in kinds:
+                    listener.put_nowait(row)
 
     def end(self) -> None:
         """Cut everybody off: this process decides no longer."""
@@ -31,15 +32,15 @@ class Broadcast:
             self._end(listener)
 
     @contextmanager
-    def listen(self) -> Iterator["asyncio.Queue[Row | None]"]:
-        """Yield the rows from here on; None is the end."""
+    def listen(self, kinds: Container[str] | None = None) -> Iterator["asyncio.Queue[Row | None]"]:
+        """Yield the rows from here on, of some kinds where any are named; None is the end."""
         queue: asyncio.Queue[Row | None] = asyncio.Queue()
-        self._listeners.add(queue)
+        self._listeners[queue] = kinds
         try:
             yield queue
         finally:
-            self._listeners.discard(queue)
+            self._listeners.pop(queue, None)
 
     def _end(self, listener: "asyncio.Queue[Row | None]") -> None:
-        self._listeners.discard(listener)
+        self._listeners.pop(listener, None)
         listener.put_nowait(None)
