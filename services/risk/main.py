@@ -11,7 +11,8 @@ from services.risk.cancels import publish_cancels
 from services.risk.checkpoints import journal_hashes, keep_checkpoints
 from services.risk.direct import direct_routes
 from services.risk.engine import Engine
-from services.risk.routes import accounts, journal, market, orders, switches
+from services.risk.history import HistoryKeeper
+from services.risk.routes import accounts, history, journal, market, orders, switches, value_at_risk
 from services.risk.settings import RiskSettings
 from services.risk.worker import consume_marks
 from shared.app import create_app
@@ -42,6 +43,7 @@ def create(settings: RiskSettings | None = None, clock: Clock | None = None) -> 
             ),
             asyncio.create_task(consume_marks(resources.redis, engine)),
             asyncio.create_task(publish_cancels(resources.redis, engine)),
+            asyncio.create_task(HistoryKeeper(engine, resources.database).keep()),
         ]
         try:
             yield
@@ -55,7 +57,16 @@ def create(settings: RiskSettings | None = None, clock: Clock | None = None) -> 
         settings=settings,
         clock=clock,
         # What is asked most is matched first.
-        routers=[orders.router, accounts.router, market.router, switches.router, journal.router, journal.stream_router],
+        routers=[
+            orders.router,
+            accounts.router,
+            market.router,
+            switches.router,
+            history.router,
+            value_at_risk.router,
+            journal.router,
+            journal.stream_router,
+        ],
         checks={"engine": engine.problem},
         lifespan=lifespan,
         direct=direct_routes(engine),

@@ -36,3 +36,4 @@ REBUILDS = Counter("risk_rebuilds_total", "Times the state was rebuilt from the 
 CHECKPOINT_SEQ = Gauge("risk_checkpoint_seq", "Newest row of the journal that a signed checkpoint names.")
 CHECKPOINT_FAILURES = Counter("risk_checkpoint_failures_total", "Checkpoints that could not be written.")
 CHECKPOINT_BROKEN = Gauge("risk_checkpoint_broken", "1 while the journal or the checkpoints are not what was signed.")
+HISTORY_DROPPED = Counter("risk_history_dropped_total", "Moments of accounts that the history lacks.")

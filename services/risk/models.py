@@ -1,11 +1,14 @@
 """Tables of risk."""
 
-from datetime import datetime
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, Index, Integer, SmallInteger, Text
+from sqlalchemy import BigInteger, CheckConstraint, Double, Index, Integer, SmallInteger, Text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from shared.database import TIMESTAMP, schema_metadata
+from shared.database import MONEY, TIMESTAMP, schema_metadata
 
 metadata = schema_metadata("risk")
 
@@ -14,7 +17,7 @@ class Base(DeclarativeBase):
     """Base of the tables."""
 
     metadata = metadata
-    type_annotation_map = {datetime: TIMESTAMP, str: Text, int: BigInteger}
+    type_annotation_map = {datetime: TIMESTAMP, str: Text, int: BigInteger, float: Double, Decimal: MONEY}
 
 
 class Journal(Base):
@@ -45,3 +48,57 @@ class Leader(Base):
     last_seq: Mapped[int]
     renewed_at: Mapped[datetime]
     backend: Mapped[int | None] = mapped_column(Integer)
+
+
+class PortfolioHistory(Base):
+    """What an account held and was worth, moment by moment; a view of the state, never its source."""
+
+    __tablename__ = "portfolio_history"
+
+    account_id: Mapped[str] = mapped_column(primary_key=True)
+    ts: Mapped[datetime] = mapped_column(primary_key=True)
+    journal_seq: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    state_seq: Mapped[int]
+    reason: Mapped[str]
+    simulation_id: Mapped[str | None]
+    session_date: Mapped[date]
+    base_currency: Mapped[str]
+    equity: Mapped[Decimal]
+    cash: Mapped[Decimal]
+    start_of_day_equity: Mapped[Decimal]
+    high_water_mark: Mapped[Decimal]
+    realised_pnl: Mapped[Decimal]
+    unrealised_pnl: Mapped[Decimal]
+    day_pnl: Mapped[Decimal]
+    fees: Mapped[Decimal]
+    gross_notional: Mapped[Decimal]
+    net_notional: Mapped[Decimal]
+    open_orders: Mapped[int] = mapped_column(Integer)
+    positions: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)
+
+
+class RiskMetricsHistory(Base):
+    """How an account stood against its limits, moment by moment; each row has one of the portfolio beside it."""
+
+    __tablename__ = "risk_metrics_history"
+    # The last row of each session of an account, which backtests take.
+    __table_args__ = (Index("ix_risk_metrics_history_session", "account_id", "session_date", "ts", "journal_seq"),)
+
+    account_id: Mapped[str] = mapped_column(primary_key=True)
+    ts: Mapped[datetime] = mapped_column(primary_key=True)
+    journal_seq: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    state_seq: Mapped[int]
+    reason: Mapped[str]
+    simulation_id: Mapped[str | None]
+    session_date: Mapped[date]
+    level: Mapped[str]
+    level_reason: Mapped[str]
+    kill_switch_active: Mapped[bool]
+    drawdown: Mapped[float]
+    daily_loss: Mapped[float]
+    gross_exposure: Mapped[float]
+    net_exposure: Mapped[float]
+    leverage: Mapped[float]
+    worst_limit: Mapped[str]
+    worst_utilisation: Mapped[float]
+    tail_risk: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)

@@ -1,5 +1,6 @@
 """The state as callers see it."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from services.risk.core.breakers import WARNING, threshold_of, tidy
@@ -10,6 +11,7 @@ from services.risk.core.units import SCALE2, amount, moment
 from shared.schemas.accounts import AccountStatus, PositionView, TailRisk
 from shared.schemas.breakers import BreakerName, BreakerView
 from shared.schemas.decisions import RiskLevel
+from shared.schemas.kill_switches import KillSwitchView
 from shared.schemas.orders import OrderView, Side
 
 
@@ -18,12 +20,8 @@ def account_status(state: FirmState, account: Account) -> AccountStatus:
     found = measures(state, account)
     positions = [_position(state, account, symbol) for symbol in sorted(account.positions)]
     switches = list(state.active_switches(account.account_id, None, None))
-    level, why = account.level, account.level_reason
-    if switches:
-        level, why = RiskLevel.BLACK, f"{switches[0].scope} is stopped: {switches[0].reason}"
-    net = sum(
-        each.now if (each.quantity > 0) == (each.direction >= 0) else -each.now for each in account.positions.values()
-    )
+    level, why = shown_level(account.level, account.level_reason, switches)
+    net = net_notional(account)
     return AccountStatus(
         account_id=account.account_id,
         base_currency=account.base_currency,
@@ -42,7 +40,7 @@ def account_status(state: FirmState, account: Account) -> AccountStatus:
         daily_loss=found["daily_loss"],
         drawdown=found["drawdown"],
         gross_exposure=found["gross_exposure"],
-        net_exposure=share(abs(net), account.equity) * (-1 if net < 0 else 1),
+        net_exposure=signed_share(net, account.equity),
         leverage=found["leverage"],
         tail_risk=_tail(state, account, found),
         open_orders=len(account.open_orders),
@@ -55,6 +53,30 @@ def account_status(state: FirmState, account: Account) -> AccountStatus:
         state_seq=account.state_seq,
         ts_event=None if account.clock is None else moment(account.clock),
     )
+
+
+def shown_level(level: RiskLevel, reason: str, switches: Sequence[KillSwitchView]) -> tuple[RiskLevel, str]:
+    """Return the level an account is shown at and why: BLACK while a kill switch stops all of it."""
+    if switches:
+        return RiskLevel.BLACK, f"{switches[0].scope} is stopped: {switches[0].reason}"
+    return level, reason
+
+
+def net_notional(account: Account) -> int:
+    """Return the sum of signed notionals of the positions as they are."""
+    return sum(
+        each.now if (each.quantity > 0) == (each.direction >= 0) else -each.now for each in account.positions.values()
+    )
+
+
+def signed_share(value: int, of: int) -> float:
+    """Return a value of either sign as a fraction of another."""
+    return share(abs(value), of) * (-1 if value < 0 else 1)
+
+
+def market_value(position: Position) -> int:
+    """Return the quantity at its mark in the account's currency, of a margined position its notional."""
+    return position.quantity * position.unit // SCALE2
 
 
 def order_view(account: Account, record: OrderRecord) -> OrderView:
@@ -111,7 +133,7 @@ def _position(state: FirmState, account: Account, symbol: str) -> PositionView:
         quantity=amount(position.quantity),
         average_price=amount(position.average_price),
         mark_price=amount(mark.price) if mark else None,
-        notional=amount(position.quantity * position.unit // SCALE2),
+        notional=amount(market_value(position)),
         unrealised_pnl=amount(unrealised_pnl(position)),
         open_buy_quantity=amount(position.open_buy),
         open_sell_quantity=amount(position.open_sell),

@@ -1,4 +1,4 @@
-"""All SQL of risk: the journal, and the lease of the one who may append to it."""
+"""The journal, and the lease of the one who may append to it."""
 
 import asyncio
 import json
@@ -190,9 +190,21 @@ async def find_decision(session: AsyncSession, account_id: str, client_order_id:
     return _row(record) if record else None
 
 
+async def is_opened(session: AsyncSession, account_id: str) -> bool:
+    """Tell whether an account was ever opened; any replica can, without an engine that leads."""
+    opened = Journal.kind == EventKind.ACCOUNT_OPENED
+    found = await session.scalar(select(Journal.seq).where(opened, Journal.account_id == account_id).limit(1))
+    return found is not None
+
+
 async def last_seq(session: AsyncSession) -> int:
     """Return the newest row's sequence number, 0 where there is none."""
     return await session.scalar(select(Leader.last_seq)) or 0
+
+
+async def newest_of(session: AsyncSession, kind: str) -> int:
+    """Return the sequence number of the newest row of a kind, 0 where there is none."""
+    return await session.scalar(select(func.max(Journal.seq)).where(Journal.kind == kind)) or 0
 
 
 async def hash_at(session: AsyncSession, seq: int) -> str | None:
