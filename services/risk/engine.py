@@ -22,7 +22,7 @@ from services.risk.effects import record
 from services.risk.faults import Faults, system_error
 from services.risk.gauges import show_accounts, show_kill_switches
 from services.risk.metrics import BATCH_SIZE, COMMIT_SECONDS, DECISION_SECONDS, JOURNAL_SEQ, LEADER, MISMATCH, REBUILDS
-from services.risk.replica import JournalBrokenError, Replica
+from services.risk.replica import JournalBrokenError, Replica, Restore
 from services.risk.settings import RiskSettings
 from services.risk.store import DeposedError, Lease, follow_pages, try_lease
 from services.risk.vigil import Vigil
@@ -67,7 +67,7 @@ class Engine:
     unknown, memory is dropped and rebuilt from the journal. While another process leads, it follows.
     """
 
-    def __init__(self, database: Database, clock: Clock, settings: RiskSettings) -> None:
+    def __init__(self, database: Database, clock: Clock, settings: RiskSettings, restore: Restore) -> None:
         self._database = database
         self.clock = clock
         self._settings = settings
@@ -75,7 +75,8 @@ class Engine:
         self._differs = False
         self._faults = Faults(settings.risk_fault_limit)
         self._queue: asyncio.Queue[_Job] = asyncio.Queue(settings.risk_queue)
-        self._replica = Replica()
+        self.restore = restore
+        self._replica = Replica(restore)
         self.broadcast = Broadcast()
         self._not_ready: str | None = _STARTING
         # The end of what is durable; None while another process leads, or nobody knows.
@@ -118,19 +119,20 @@ class Engine:
         """Lead whenever nobody else does, and follow meanwhile, for ever."""
         while True:
             try:
+                # Before it may lead: whoever leads must be quick, or another takes it for hung.
+                await self._replica.catch_up(follow_pages(self._database))
+                self._compare_with_leader()
                 async with try_lease(self._database, self._settings.risk_commit_seconds) as lease:
                     if lease is not None:
                         await self._lead(lease)
                 self._stand_down("another process leads; this one stands by")
-                await self._replica.catch_up(follow_pages(self._database))
-                self._compare_with_leader()
             except UNAVAILABLE as error:
                 self._stand_down("the journal cannot be reached", error)
             except DeposedError:
                 self._stand_down("another process took the lead")
             except JournalBrokenError as error:
                 # Folded up to the bad row, and perhaps into it: nothing of it can be relied on.
-                self._replica = Replica()
+                self._replica = Replica(self.restore)
                 self._stand_down(f"the journal is broken: {error}", error)
             except asyncio.CancelledError:
                 self._stand_down("the service is stopping")
@@ -138,7 +140,7 @@ class Engine:
             except Exception as error:  # whatever it is, an engine that stops for ever is worse than one that rebuilds
                 _LOG.exception("the engine failed")
                 self._faults.note(self.clock.now())
-                self._replica = Replica()
+                self._replica = Replica(self.restore)
                 self._stand_down("the engine failed and is starting again", error)
             finally:
                 LEADER.set(0)
@@ -238,7 +240,7 @@ class Engine:
         except BaseException:
             # At once: what comes now must not wait for, or be decided on, a memory that may be wrong.
             self._not_ready, self._durable = _UNCONFIRMED, None
-            self._replica = Replica()
+            self._replica = Replica(self.restore)
             for job in jobs:
                 _fail(job, _UNCONFIRMED)
             raise

@@ -4,6 +4,7 @@ import asyncio
 import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from fastapi import FastAPI
 
@@ -14,6 +15,7 @@ from services.risk.engine import Engine
 from services.risk.history import HistoryKeeper
 from services.risk.routes import accounts, history, journal, market, orders, switches, value_at_risk
 from services.risk.settings import RiskSettings
+from services.risk.snapshots import keep_snapshots, restore
 from services.risk.worker import consume_marks
 from shared.app import create_app
 from shared.clock import Clock, SystemClock
@@ -31,7 +33,7 @@ def create(settings: RiskSettings | None = None, clock: Clock | None = None) -> 
     clock = clock or SystemClock()
     # Apart from the requests' pool: a crowd of readers must not keep the engine from its journal.
     database = Database(settings.database_url.get_secret_value(), application_name="risk-engine", pool_size=1)
-    engine = Engine(database, clock, settings)
+    engine = Engine(database, clock, settings, partial(restore, database, settings.risk_checkpoint_key_file))
 
     @asynccontextmanager
     async def lifespan(app: FastAPI, resources: Resources) -> AsyncIterator[None]:
@@ -43,6 +45,7 @@ def create(settings: RiskSettings | None = None, clock: Clock | None = None) -> 
             ),
             asyncio.create_task(consume_marks(resources.redis, engine)),
             asyncio.create_task(publish_cancels(resources.redis, engine)),
+            asyncio.create_task(keep_snapshots(settings, engine, resources.database)),
             asyncio.create_task(HistoryKeeper(engine, resources.database).keep()),
         ]
         try:

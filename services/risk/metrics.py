@@ -33,6 +33,8 @@ DECISION_SECONDS = Histogram(
     buckets=(5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 5e-3, 2.5e-2, 0.1),
 )
 REBUILDS = Counter("risk_rebuilds_total", "Times the state was rebuilt from the journal.")
+SNAPSHOT_SEQ = Gauge("risk_snapshot_seq", "Row of the journal the newest snapshot was taken at.")
+SNAPSHOT_FAILURES = Counter("risk_snapshot_failures_total", "Snapshots that could not be made, or not be used.")
 CHECKPOINT_SEQ = Gauge("risk_checkpoint_seq", "Newest row of the journal that a signed checkpoint names.")
 CHECKPOINT_FAILURES = Counter("risk_checkpoint_failures_total", "Checkpoints that could not be written.")
 CHECKPOINT_BROKEN = Gauge("risk_checkpoint_broken", "1 while the journal or the checkpoints are not what was signed.")

@@ -4,7 +4,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, Double, Index, Integer, SmallInteger, Text
+from sqlalchemy import BigInteger, CheckConstraint, Double, Index, Integer, LargeBinary, SmallInteger, Text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -102,3 +102,18 @@ class RiskMetricsHistory(Base):
     worst_limit: Mapped[str]
     worst_utilisation: Mapped[float]
     tail_risk: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)
+
+
+class Snapshot(Base):
+    """The state at a row of the journal."""
+
+    __tablename__ = "snapshot"
+
+    seq: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    row_hash: Mapped[str]
+    format: Mapped[int] = mapped_column(Integer)
+    build: Mapped[str]
+    taken_at: Mapped[datetime]
+    digest: Mapped[str]
+    signature: Mapped[bytes | None] = mapped_column(LargeBinary)
+    content: Mapped[bytes] = mapped_column(LargeBinary)

@@ -45,6 +45,9 @@ class RiskSettings(ServiceSettings):
     risk_checkpoint_seconds: float = Field(
         default=60, gt=0, description="A checkpoint is due after so long, where there is a new row."
     )
+    risk_snapshot_rows: int = Field(
+        default=50_000, ge=0, description="A snapshot of the state is due after so many rows; 0 keeps none."
+    )
     risk_queue: int = Field(
         default=10_000, ge=1, description="Commands that may wait for the engine; beyond it callers get 503."
     )

@@ -13,6 +13,7 @@ from services.risk.core.chain import Row, Tip, event_of, follow
 from services.risk.core.evolve import evolve
 from services.risk.core.explain import explain
 from services.risk.core.state import FirmState
+from services.risk.replica import Restore
 from shared.database import Database
 from shared.problems import NotFound
 from shared.schemas.accounts import Explanation
@@ -50,7 +51,7 @@ async def verify_journal(database: Database) -> JournalVerification:
     return _verification(tip, max(newest, tip.seq), None, None)
 
 
-async def explain_decision(database: Database, account_id: str, client_order_id: str) -> Explanation:
+async def explain_decision(database: Database, restore: Restore, account_id: str, client_order_id: str) -> Explanation:
     """Rebuild the state a decision was made on, and show every check on it. Raises NotFound."""
     async with database.session() as session:
         decision = await store.find_decision(session, account_id, client_order_id)
@@ -59,7 +60,8 @@ async def explain_decision(database: Database, account_id: str, client_order_id:
         body = event_of(decision).body
         if not isinstance(body, Decided):
             raise NotFound(f"row {decision.seq} is no decision")
-        state = FirmState()
+        found = await restore(decision.seq)
+        state = found.state if found else FirmState()
         while state.last_seq < decision.seq - 1:
             limit = min(_PAGE, decision.seq - 1 - state.last_seq)
             rows = await store.read_page(session, state.last_seq, limit, ())

@@ -124,7 +124,7 @@ async def apply_fill(account_id: AccountPath, fill: Fill, engine: EngineDep, cal
 
 @router.get("/decisions/{client_order_id}/explain", responses=declare(NotFound))
 async def explain_decision(
-    account_id: AccountPath, client_order_id: OrderPath, shared: ResourcesDep, _: ReaderDep
+    account_id: AccountPath, client_order_id: OrderPath, shared: ResourcesDep, engine: EngineDep, _: ReaderDep
 ) -> Explanation:
     """Rebuild the state a decision was made on, and show every check: its limit, its value, its utilisation."""
-    return await journal.explain_decision(shared.database, account_id, client_order_id)
+    return await journal.explain_decision(shared.database, engine.restore, account_id, client_order_id)
