@@ -1,0 +1,224 @@
+"""How fast a journal is folded, how soon a start is over with a snapshot, and how much memory the state takes.
+
+Events per second as ratios to reading the rows alone, in one run: `python -m benchmarks.replay [--events N]`. The
+journal is that of accounts of 50 positions each: of ten rows one is of marks, the others are orders, fills and ends
+in turn, which the engine's own core decided. With `--events 10000000` the start after ten million events is measured;
+the same rows are then written again and again, chained anew, as deciding on so many would take an hour.
+"""
+
+import argparse
+import asyncio
+import gc
+import tempfile
+import time
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from functools import partial
+from pathlib import Path
+
+import psycopg
+
+from services.risk.core.bodies import Quote
+from services.risk.core.chain import Row, Tip, event_of, follow, link
+from services.risk.core.commands import ApplyFill, Command, OpenAccount, PlaceOrder, RollDay, SetInstruments, SetMarks
+from services.risk.core.evolve import evolve
+from services.risk.core.outcome import Event, Refused
+from services.risk.core.state import FirmState
+from services.risk.core.step import step
+from services.risk.core.translate import order_terms
+from services.risk.core.units import micros, units
+from services.risk.replica import Replica
+from services.risk.snapshots import restore
+from services.risk.snapshotter import make
+from services.risk.store import follow_pages
+from shared.database import Database
+from shared.embedded import EmbeddedPostgres
+from shared.migrations import upgrade
+from shared.schemas.accounts import AccountCreate, DayRoll
+from shared.schemas.instruments import AssetClass, Instrument
+from shared.schemas.limits import Limits
+from shared.schemas.orders import Fill, Order, Side
+
+POSITIONS = 50
+START = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
+LIMITS = Limits(
+    max_position_fraction=1,
+    max_gross_exposure=100,
+    max_asset_class_fraction=100,
+    max_messages_per_second=10**9,
+    max_message_burst=10**9,
+    max_mark_age_seconds=86_400,
+)
+
+
+def symbols() -> list[str]:
+    return [f"S{number:02}" for number in range(POSITIONS)]
+
+
+def commands(accounts: int, rounds: int, marks: bool = True) -> Iterator[tuple[Command, datetime]]:
+    """Yield what happens on a desk: marks, orders, fills, and every so often a new day."""
+    now = START
+    instruments = tuple(
+        Instrument(symbol=each, currency="USD", asset_class=AssetClass.EQUITY, tick_size=Decimal("0.01"))
+        for each in symbols()
+    )
+    yield SetInstruments(instruments, "bench"), now
+    for number in range(accounts):
+        account = AccountCreate(
+            account_id=f"a{number}",
+            base_currency="USD",
+            initial_cash=Decimal(10**9),
+            limits=LIMITS,
+            session_date=date(2026, 3, 2),
+        )
+        yield OpenAccount(account, "bench"), now
+    yield SetMarks(None, tuple(Quote(each, units(Decimal(100)), micros(now)) for each in symbols())), now
+    for number in range(rounds):
+        now += timedelta(milliseconds=10)
+        symbol, account = symbols()[number % POSITIONS], f"a{number // POSITIONS % accounts}"
+        if marks and number % 4 == 0:
+            price = units(Decimal(100 + number % 7))
+            yield SetMarks(None, (Quote(symbol, price, micros(now)),)), now
+        side = Side.BUY if number // POSITIONS % 3 else Side.SELL
+        order = Order(client_order_id=f"o{number}", strategy_id="bench", symbol=symbol, side=side, quantity=Decimal(10))
+        yield PlaceOrder(account, order_terms(order), "bench"), now
+        fill = Fill(
+            trade_id=f"t{number}",
+            client_order_id=f"o{number}",
+            quantity=Decimal(10),
+            price=Decimal(100),
+            ts_event=now,
+        )
+        yield ApplyFill(account, fill, "bench"), now
+        if number % 20_000 == 19_999:
+            day = date(2026, 3, 2) + timedelta(days=number // 20_000 + 1)
+            for each in range(accounts):
+                yield RollDay(f"a{each}", DayRoll(next_session_date=day), "bench"), now
+
+
+def played(accounts: int, rounds: int, marks: bool = True) -> tuple[FirmState, list[Event], float]:
+    """Return the state, its events, and how many a second were decided and folded."""
+    state, events = FirmState(), list[Event]()
+    started = time.perf_counter()
+    for command, now in commands(accounts, rounds, marks):
+        found = step(state, command, micros(now))
+        assert not isinstance(found, Refused), found
+        events += found
+    return state, events, len(events) / (time.perf_counter() - started)
+
+
+def chained(events: list[Event], count: int) -> Iterator[Row]:
+    tip = Tip()
+    for number in range(count):
+        row = link(tip, events[number % len(events)], START, 1)
+        tip = Tip(row.seq, row.hash)
+        yield row
+
+
+def store_rows(url: str, rows: Iterator[Row]) -> int:
+    """Write a journal; return its last row's number."""
+    last = 0
+    with psycopg.connect(url.replace("+psycopg", "")) as connection, connection.cursor() as cursor:
+        with cursor.copy(
+            "COPY risk.journal (seq, ts, epoch, account_id, kind, body, prev_hash, hash) FROM STDIN"
+        ) as copy:
+            for row in rows:
+                copy.write_row(
+                    (row.seq, row.ts, row.epoch, row.account_id, row.kind, row.body, row.prev_hash, row.hash)
+                )
+                last = row.seq
+        cursor.execute("UPDATE risk.leader SET last_seq = %s", (last,))
+    return last
+
+
+def resident() -> float:
+    """Return the memory of this process in MiB."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmRSS:")[1].split()[0]) / 1024
+
+
+async def fold(url: str, count: int) -> None:
+    database = Database(url, application_name="bench", pool_size=1)
+    page = follow_pages(database)
+    try:
+        started, after = time.perf_counter(), 0
+        while rows := await page(after, 5_000):
+            after = rows[-1].seq
+        reading = count / (time.perf_counter() - started)
+        print(f"{'rows read':32} {reading:10,.0f} events/s  1.000", flush=True)
+        replica = Replica()
+        started = time.perf_counter()
+        await replica.catch_up(page)
+        took = time.perf_counter() - started
+        print(
+            f"{'read, proved and folded':32} {count / took:10,.0f} events/s  {count / took / reading:.3f}", flush=True
+        )
+    finally:
+        await database.dispose()
+
+
+def in_memory(rows: list[Row]) -> None:
+    """Print what each part of a fold takes by itself."""
+    started = time.perf_counter()
+    assert follow(Tip(), rows)[1] is None
+    proved = time.perf_counter() - started
+    started = time.perf_counter()
+    events = [event_of(row) for row in rows]
+    read = time.perf_counter() - started
+    state = FirmState()
+    started = time.perf_counter()
+    for seq, event in enumerate(events, start=1):
+        evolve(state, event, seq)
+    folded = time.perf_counter() - started
+    for name, took in (("chain proved", proved), ("bodies read", read), ("state folded", folded)):
+        print(f"{name:32} {len(rows) / took:10,.0f} events/s  {took / len(rows) * 1e6:.1f} us each", flush=True)
+
+
+async def start(url: str) -> None:
+    """Make a snapshot of the journal as it is, then measure how long a process needs to know all of it."""
+    made = await make(url, None)
+    print(f"{'snapshot':32} {made['bytes']:10,} bytes, made in {made['seconds']} s", flush=True)
+    database = Database(url, application_name="bench", pool_size=1)
+    try:
+        started = time.perf_counter()
+        replica = Replica(partial(restore, database, None))
+        await replica.catch_up(follow_pages(database))
+        print(f"{'start from it':32} {time.perf_counter() - started:10.2f} s", flush=True)
+    finally:
+        await database.dispose()
+
+
+def memory(accounts: int) -> None:
+    before = resident()
+    state, events, _ = played(accounts, accounts * POSITIONS, marks=False)
+    del events
+    gc.collect()
+    held = sum(len(each.positions) for each in state.accounts.values())
+    print(f"{f'{accounts} accounts, {held:,} positions':32} {resident() - before:10.0f} MiB more", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--events", type=int, default=100_000)
+    count = parser.parse_args().events
+    memory(1_000)
+    _, events, speed = played(10, 40_000)
+    print(f"{'decided and folded':32} {speed:10,.0f} events/s", flush=True)
+    in_memory(list(chained(events, min(count, len(events)))))
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        postgres = EmbeddedPostgres(folder / "postgres", log_file=folder / "postgres.log")
+        try:
+            url = postgres.start()
+            upgrade("risk", url)
+            wanted = min(count, len(events))
+            asyncio.run(fold(url, store_rows(url, chained(events, wanted))))
+            asyncio.run(start(url))
+        finally:
+            postgres.stop()
+
+
+if __name__ == "__main__":
+    main()
