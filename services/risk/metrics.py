@@ -2,9 +2,13 @@
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from shared.schemas.decisions import Verdict
 from shared.schemas.kill_switches import KillReason, KillScope
 
 ORDERS = Counter("trading_orders_total", "Orders decided.", ["decision"])
+# From the start: an increase from nothing to one is none to whoever reads a counter.
+for _verdict in Verdict:
+    ORDERS.labels(_verdict)
 REJECTED = Counter("trading_orders_rejected_total", "Reasons orders were denied for.", ["reason"])
 FILLS = Counter("trading_fills_total", "Executions booked.")
 PNL = Gauge("trading_pnl_current", "Profit and loss since the day's start, in the account's currency.", ["account"])
@@ -20,7 +24,6 @@ KILL_ACTIVATIONS = Counter(
     "Kill switches pulled, by scope and kind; SYSTEM_ERROR of a STRATEGY is a heartbeat that stopped.",
     ["scope", "kind"],
 )
-# From the start: an increase from nothing to one is none to whoever reads a counter.
 for _scope in KillScope:
     for _kind in KillReason:
         KILL_ACTIVATIONS.labels(_scope, _kind)
