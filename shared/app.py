@@ -18,7 +18,7 @@ from shared.clock import Clock, SystemClock
 from shared.database import Database
 from shared.direct import Direct, DirectRoutes
 from shared.errors import install_problem_handlers
-from shared.health import Check, health_router, storage_checks
+from shared.health import Check, ReadinessGauge, health_router, storage_checks
 from shared.http_metrics import HttpMetrics
 from shared.logging import LogSettings, configure_logging
 from shared.middleware import BodyLimit, RequestContext
@@ -98,7 +98,8 @@ def create_app(
     install_problem_handlers(app)
     all_checks = {**(storage_checks(name, resources) if storage else {}), **(checks or {})}
     app.include_router(health_router(name, all_checks))
-    app.include_router(_metrics_router(http_metrics.registry), responses=declare(Unauthenticated, Forbidden))
+    readiness = ReadinessGauge(all_checks, http_metrics.registry)
+    app.include_router(_metrics_router(http_metrics.registry, readiness), responses=declare(Unauthenticated, Forbidden))
     common = declare(Unauthenticated, Forbidden, PayloadTooLarge, Unprocessable, InternalError, DependencyUnavailable)
     for router in routers:
         app.include_router(router, prefix=f"/api/v1/{name}" if prefix is None else prefix, responses=common)
@@ -140,12 +141,13 @@ def _log_settings(name: str, settings: AppSettings) -> LogSettings:
     )
 
 
-def _metrics_router(http_metrics: CollectorRegistry) -> APIRouter:
+def _metrics_router(http_metrics: CollectorRegistry, readiness: ReadinessGauge) -> APIRouter:
     router = APIRouter(tags=["health"])
 
     @router.get("/metrics", response_class=Response)
     async def metrics(_: Annotated[Principal, Depends(require(*ANY_ROLE))]) -> Response:
         """Return the metrics in Prometheus' text format."""
+        await readiness.look()
         # Of the process and the service's own, then of this app's requests.
         return Response(generate_latest() + generate_latest(http_metrics), media_type=CONTENT_TYPE_LATEST)
 

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Literal
 
 from fastapi import APIRouter
+from prometheus_client import CollectorRegistry, Gauge
 from pydantic import BaseModel
 from redis.exceptions import RedisError
 from starlette.responses import Response
@@ -53,7 +54,7 @@ def health_router(service: str, checks: Mapping[str, Check]) -> APIRouter:
     @router.get("/readyz", response_model=Readiness, responses=declare(DependencyUnavailable))
     async def readyz() -> Readiness | Response:
         """Tell whether every dependency can be used; 503 names those that cannot."""
-        states = dict(zip(checks, await asyncio.gather(*map(_run, checks.values())), strict=True))
+        states = await _states(checks)
         failed = [name for name, state in states.items() if not state.ok]
         if not failed:
             return Readiness(service=service, dependencies=states)
@@ -65,6 +66,21 @@ def health_router(service: str, checks: Mapping[str, Check]) -> APIRouter:
         ).response()
 
     return router
+
+
+class ReadinessGauge:
+    """What `/readyz` would say, as a metric: nothing that scrapes metrics alone sees a status code."""
+
+    def __init__(self, checks: Mapping[str, Check], registry: CollectorRegistry) -> None:
+        self._checks = checks
+        self._gauge = Gauge(
+            "keelson_dependency_ready", "1 while a dependency can be used.", ["dependency"], registry=registry
+        )
+
+    async def look(self) -> None:
+        """Run every check and set its gauge."""
+        for name, state in (await _states(self._checks)).items():
+            self._gauge.labels(name).set(state.ok)
 
 
 def storage_checks(service: str, resources: Resources) -> dict[str, Check]:
@@ -84,6 +100,10 @@ def storage_checks(service: str, resources: Resources) -> dict[str, Check]:
         return None
 
     return {"database": database, "redis": redis}
+
+
+async def _states(checks: Mapping[str, Check]) -> dict[str, DependencyState]:
+    return dict(zip(checks, await asyncio.gather(*map(_run, checks.values())), strict=True))
 
 
 async def _run(check: Check) -> DependencyState:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from services.risk import store
 from services.risk.checkpoint_file import BrokenError, CheckpointFile
 from services.risk.core.checkpoints import Checkpoint, DurableTip, contradiction, is_due
-from services.risk.metrics import CHECKPOINT_BROKEN, CHECKPOINT_FAILURES, CHECKPOINT_SEQ
+from services.risk.metrics import CHECKPOINT_BROKEN, CHECKPOINT_FAILURES, CHECKPOINT_SEQ, CHECKPOINT_TIME
 from services.risk.settings import RiskSettings
 from services.risk.signing import SigningKeyError
 from shared.clock import Clock
@@ -94,11 +94,13 @@ class CheckpointKeeper:
         if last is None:
             _LOG.warning("the file of checkpoints is empty: it begins now", file=str(self._file.path))
         self._proved, self._last = True, last
+        if last is not None:
+            _show(last)
         if not self._due(tip, now, at_once):
             return
         made = await asyncio.to_thread(self._file.append, last, tip, now)
         self._last = made
-        CHECKPOINT_SEQ.set(made.journal_seq)
+        _show(made)
         # The line is a second witness: a file that is cut short does not take it along.
         _LOG.info(
             "checkpoint",
@@ -126,6 +128,11 @@ class CheckpointKeeper:
         if reason != self._told:
             _LOG.error(message, reason=reason, file=str(self._file.path))
         self._told = reason
+
+
+def _show(newest: Checkpoint) -> None:
+    CHECKPOINT_SEQ.set(newest.journal_seq)
+    CHECKPOINT_TIME.set(newest.ts.timestamp())
 
 
 async def keep_checkpoints(settings: RiskSettings, tip: TipSource, hash_at: HashSource, clock: Clock) -> None:

@@ -5,7 +5,7 @@ from services.risk.core.outcome import Event
 from services.risk.core.state import FirmState
 from services.risk.core.units import amount
 from services.risk.gauges import show_kill_switches
-from services.risk.metrics import FILLS, ORDERS, REJECTED
+from services.risk.metrics import FILLS, KILL_ACTIVATIONS, ORDERS, REJECTED
 from shared.logging import Category, get_trading_logger
 from shared.logging.context import correlation_id
 from shared.schemas.decisions import Verdict
@@ -107,6 +107,8 @@ def _decided(body: Decided) -> None:
 def _kill_switch(state: FirmState, body: KillSwitchActivated | KillSwitchReleased) -> None:
     switch = state.kill_switches[body.kill_switch_id]
     show_kill_switches(state)
+    if isinstance(body, KillSwitchActivated):
+        KILL_ACTIVATIONS.labels(body.scope, body.kind).inc()
     _AUDIT.log_kill_switch(
         kill_switch_id=body.kill_switch_id,
         scope=switch.scope,

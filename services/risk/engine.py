@@ -21,7 +21,16 @@ from services.risk.core.units import micros
 from services.risk.effects import record
 from services.risk.faults import Faults, system_error
 from services.risk.gauges import show_accounts, show_kill_switches
-from services.risk.metrics import BATCH_SIZE, COMMIT_SECONDS, DECISION_SECONDS, JOURNAL_SEQ, LEADER, MISMATCH, REBUILDS
+from services.risk.metrics import (
+    BATCH_SIZE,
+    COMMIT_SECONDS,
+    DECISION_SECONDS,
+    JOURNAL_SEQ,
+    LEADER,
+    MISMATCH,
+    QUEUE,
+    REBUILDS,
+)
 from services.risk.replica import JournalBrokenError, Replica, Restore
 from services.risk.settings import RiskSettings
 from services.risk.store import DeposedError, Lease, follow_pages, try_lease
@@ -75,6 +84,8 @@ class Engine:
         self._differs = False
         self._faults = Faults(settings.risk_fault_limit)
         self._queue: asyncio.Queue[_Job] = asyncio.Queue(settings.risk_queue)
+        # Asked for when it is read: a queue behind a commit that hangs is seen too.
+        QUEUE.set_function(lambda: self._queue.qsize() / self._queue.maxsize)
         self.restore = restore
         self._replica = Replica(restore)
         self.broadcast = Broadcast()

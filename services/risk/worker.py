@@ -10,6 +10,7 @@ from services.risk.core.bodies import Quote
 from services.risk.core.commands import SetMarks
 from services.risk.core.units import micros, units
 from services.risk.engine import Engine
+from services.risk.metrics import MARKS_RECEIVED
 from shared.events import MARKS_STREAM, Consumer
 from shared.logging import Category, get_trading_logger
 from shared.problems import DependencyUnavailable
@@ -35,6 +36,7 @@ async def consume_marks(redis: Redis, engine: Engine) -> None:
             for simulation_id, run in groupby(messages, key=lambda message: message[1].simulation_id):
                 await engine.submit(SetMarks(simulation_id, tuple(_mark(message) for _, message in run)))
             await consumer.ack([entry_id for entry_id, _ in messages])
+            MARKS_RECEIVED.inc(len(messages))
             away = False
         except (RedisError, OSError, DependencyUnavailable) as error:
             if not away:

@@ -147,6 +147,7 @@ def day_rolled(state: FirmState, body: DayRolled, seq: int) -> None:
 def account_reconciled(state: FirmState, body: AccountReconciled, seq: int) -> None:
     """Note what was compared; where the broker's word was taken, put it in place of ours."""
     account = state.accounts[body.account_id]
+    account.breaks = 0 if body.adopted else len(body.breaks)
     if body.adopted:
         before = account.equity
         for adopted in body.positions:

@@ -123,6 +123,8 @@ class Account:
     # Names of the breakers that are not closed.
     halted: tuple[str, ...] = ()
     reconciled: bool = True
+    # What differed from the broker when they were last compared, and was not adopted.
+    breaks: int = 0
     # Whether breakers, the level or a halted start stop more than nothing.
     hindered: bool = False
     # Whether the session before this one was closed by a roll.

@@ -14,6 +14,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from services.risk.core.chain import Row
+from services.risk.metrics import COMMIT_FAILURES
 from services.risk.models import Journal, Leader
 from shared.database import Database
 from shared.schemas.journal import EventKind
@@ -73,8 +74,10 @@ class Lease:
                 (rows[-1].seq, self.epoch, json.dumps([_record(row) for row in rows], ensure_ascii=False)),
             )
         except psycopg.OperationalError as error:
+            COMMIT_FAILURES.inc()
             raise OperationalError("append", None, error) from error
         except psycopg.InterfaceError as error:
+            COMMIT_FAILURES.inc()
             raise InterfaceError("append", None, error) from error
         if result.rowcount != len(rows):
             raise DeposedError
