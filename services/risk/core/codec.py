@@ -11,6 +11,8 @@ from datetime import date
 from json.encoder import encode_basestring
 from typing import Any
 
+from pydantic_core import from_json
+
 from services.risk.core.bodies import Broken, Closed, Decided, Filled, Marked, OrderTerms, Quote, Verdict
 from services.risk.core.outcome import Body, Event
 from services.risk.core.units import SCALE, parse, parse_stamp, stamp, text
@@ -36,7 +38,7 @@ def decode(kind: EventKind, account_id: str | None, body: str) -> Event:
     reader = _READERS.get(kind)
     if reader is not None:
         try:
-            return Event(kind, account_id, reader(json.loads(body)))
+            return Event(kind, account_id, reader(from_json(body)))
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"not the body of a {kind}: {error!r}") from error
     return Event(kind, account_id, BODIES[kind].model_validate_json(body))

@@ -48,7 +48,7 @@ def account_opened(state: FirmState, body: AccountOpened, seq: int) -> None:
         high_water_mark=cash,
         equity=cash,
     )
-    account.caps.set(account)
+    account.caps = None
     state.accounts[body.account_id] = account
     state.by_simulation.setdefault(body.simulation_id, []).append(account)
 
@@ -84,7 +84,7 @@ def limits_set(state: FirmState, body: LimitsSet, seq: int) -> None:
     )
     account.profile = Profile(body.limits)
     account.history.append(account.limits)
-    account.caps.set(account)
+    account.caps = None
 
 
 def marked(state: FirmState, body: Marked, seq: int) -> None:
@@ -113,7 +113,7 @@ def cash_moved(state: FirmState, body: CashMoved, seq: int) -> None:
     account.equity += paid
     account.start_of_day_equity += paid
     account.high_water_mark += paid
-    account.caps.set(account)
+    account.caps = None
     move_clock(account, micros(body.ts_event))
 
 
@@ -128,7 +128,7 @@ def day_rolled(state: FirmState, body: DayRolled, seq: int) -> None:
     account.start_of_day_equity = units(body.end_equity)
     account.rolled = True
     account.turnover = 0
-    account.caps.set(account)
+    account.caps = None
     for position in account.positions.values():
         position.day_start = position.quantity
     move_clock(account, micros(body.ts_event))
@@ -161,7 +161,7 @@ def account_reconciled(state: FirmState, body: AccountReconciled, seq: int) -> N
         # What was never earned here is neither profit nor loss.
         account.start_of_day_equity += account.equity - before
         account.high_water_mark += account.equity - before
-        account.caps.set(account)
+        account.caps = None
     account.reconciled = body.adopted or not body.breaks
     account.note_halts()
 

@@ -144,7 +144,7 @@ def raise_high_water_mark(account: Account) -> None:
     """Keep the highest equity there was."""
     if account.equity > account.high_water_mark:
         account.high_water_mark = account.equity
-        account.caps.set(account)
+        account.caps = None
 
 
 def _hold(state: FirmState, account: Account, position: Position, record: OrderRecord, quantity: int) -> None:

@@ -67,34 +67,6 @@ class Parent:
 
 
 @dataclass(slots=True)
-class Caps:
-    """How much each measure may be, by the limits and the equity of now, in the order of `checks.measures`.
-
-    A cap is at least 1, the smallest amount there is, so that it can be divided by.
-    """
-
-    all: tuple[int, ...] = ()
-
-    def set(self, account: "Account") -> None:
-        """Take them anew. Rounded down, which whole numbers compare with as they do with the exact product."""
-        profile, equity = account.profile, max(account.equity, 0)
-        start, high = max(account.start_of_day_equity, 0), max(account.high_water_mark, 0)
-        self.all = (
-            profile.position * equity // SCALE or 1,
-            profile.sector * equity // SCALE or 1,
-            profile.asset_class * equity // SCALE or 1,
-            profile.gross * equity // SCALE or 1,
-            profile.net * equity * SCALE or 1,
-            profile.leverage * equity // SCALE or 1,
-            profile.intraday * start * SCALE or 1,
-            profile.turnover * start * SCALE or 1,
-            equity * SCALE or 1,
-            profile.daily_loss * start // SCALE or 1,
-            profile.drawdown * high // SCALE or 1,
-        )
-
-
-@dataclass(slots=True)
 class Account:
     """An account, its measures, and all that was decided for it in this session and the one before."""
 
@@ -152,7 +124,32 @@ class Account:
     sectors: dict[str, int] = field(default_factory=dict)
     asset_classes: dict[str, int] = field(default_factory=dict)
     tail: Tail = field(default_factory=Tail, compare=False)
-    caps: Caps = field(default_factory=Caps)
+    # Taken when they are asked for: None after every change of what they are made of.
+    caps: tuple[int, ...] | None = field(default=None, compare=False)
+
+    def capped(self) -> tuple[int, ...]:
+        """Return how much each measure may be now, in the order of `checks.measures`.
+
+        A cap is at least 1, the smallest amount there is, so that it can be divided by. Rounded down, which whole
+        numbers compare with as they do with the exact product.
+        """
+        if self.caps is None:
+            profile, equity = self.profile, max(self.equity, 0)
+            start, high = max(self.start_of_day_equity, 0), max(self.high_water_mark, 0)
+            self.caps = (
+                profile.position * equity // SCALE or 1,
+                profile.sector * equity // SCALE or 1,
+                profile.asset_class * equity // SCALE or 1,
+                profile.gross * equity // SCALE or 1,
+                profile.net * equity * SCALE or 1,
+                profile.leverage * equity // SCALE or 1,
+                profile.intraday * start * SCALE or 1,
+                profile.turnover * start * SCALE or 1,
+                equity * SCALE or 1,
+                profile.daily_loss * start // SCALE or 1,
+                profile.drawdown * high // SCALE or 1,
+            )
+        return self.caps
 
     def note_halts(self) -> None:
         """Note whether anything stops orders of the account."""

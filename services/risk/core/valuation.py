@@ -82,7 +82,7 @@ def settle(account: Account, position: Position) -> None:
         account.leverage_now += position.now - now
     _add(account, position, *before)
     account.equity = account.cash + account.value
-    account.caps.set(account)
+    account.caps = None
 
 
 def settle_reserved(account: Account, position: Position) -> None:

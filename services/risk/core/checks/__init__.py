@@ -93,7 +93,7 @@ def case_of(
 
 def _limits(case: Case, found: list[Broken]) -> float:
     """Append the limits the order breaks; return the worst utilisation."""
-    account, caps = case.account, case.account.caps.all
+    account, caps = case.account, case.account.capped()
     if account.equity <= 0:
         if not case.reduces:
             equity = shown(account.equity)
@@ -110,7 +110,7 @@ def _limits(case: Case, found: list[Broken]) -> float:
 def breaches(case: Case, after: tuple[int, ...]) -> list[Broken]:
     """Return the limits that are broken; what reduces may leave a measure beyond its limit that it does not worsen."""
     found = []
-    for measure, cap, was, will in zip(MEASURES, case.account.caps.all, before(case), after, strict=True):
+    for measure, cap, was, will in zip(MEASURES, case.account.capped(), before(case), after, strict=True):
         if will > cap and not (case.reduces and will <= was):
             base = measure.base(case.account)
             shares = [each / base if base > 0 else BEYOND for each in (was, will, cap)]

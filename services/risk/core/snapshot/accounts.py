@@ -65,6 +65,5 @@ def read_account(found: dict[str, Any], state: FirmState) -> Account:
     for symbol, values in found["positions"].items():
         mark = state.marks.get((account.simulation_id, symbol))
         account.positions[symbol] = _POSITION.read(values, terms=state.instruments[symbol], mark=mark)
-    account.caps.set(account)
     account.note_halts()
     return account
