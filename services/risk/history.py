@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from sqlalchemy.exc import DataError
 
@@ -23,8 +24,8 @@ _LOG = get_trading_logger("keelson.risk.history", Category.RISK)
 _KINDS = frozenset({EventKind.LEVEL_CHANGED, EventKind.KILL_SWITCH_ACTIVATED, EventKind.KILL_SWITCH_RELEASED})
 # Accounts copied in one question: orders wait while it is answered, some 2 ms for accounts of 50 positions.
 _SLICE = 10
-# Between accounts: a minute's points of 1,000 accounts are spread over seconds, as they take the interpreter.
-_PAUSE_SECONDS = 0.002
+# Between accounts: a minute's points are spread over at most half a minute, as they take the interpreter from orders.
+_PAUSE_SECONDS = 0.02
 _LOOK_SECONDS = 0.25
 _RETRY_SECONDS = 1.0
 # Moments that wait for PostgreSQL; what comes on top is dropped.
@@ -35,6 +36,7 @@ _PAGE = 1_000
 _OVERLAP = 10_000
 
 Choice = Callable[[FirmState], Sequence[str]]
+T = TypeVar("T")
 
 
 class HistoryKeeper:
@@ -121,56 +123,79 @@ class HistoryKeeper:
 
     async def _minute(self, rows: "asyncio.Queue[Row | None]") -> bool:
         """Take every account that has something to say; changes of level that come meanwhile go first."""
-        names = await self._engine.read(lambda state: tuple(state.accounts))
+        names = await self._ask(lambda state: tuple(state.accounts))
+        pause = min(_PAUSE_SECONDS, self._every.total_seconds() / 2 / max(len(names), 1))
         for first in range(0, len(names), _SLICE):
             while not rows.empty():
                 row = rows.get_nowait()
                 if row is None:
                     return False
                 await self._level_changed(row)
-            await self._take(names[first : first + _SLICE], None)
+            await self._take(names[first : first + _SLICE], None, pause)
         return True
 
     async def _level_changed(self, row: Row) -> None:
         if row.seq <= self._handled:
             return
-        self._handled = row.seq
         body = event_of(row).body
         if isinstance(body, LevelChanged):
             await self._take((body.account_id,), LevelChange(row.seq, body.ts_event, (body.level, body.reason)))
         elif isinstance(body, KillSwitchActivated | KillSwitchReleased):
-            names = await self._engine.read(_stopped_by(body.kill_switch_id))
+            names = await self._ask(_stopped_by(body.kill_switch_id))
             for first in range(0, len(names), _SLICE):
                 await self._take(names[first : first + _SLICE], LevelChange(row.seq, body.ts_event))
+        # Only now: what was cut short is caught up with.
+        self._handled = row.seq
 
-    async def _take(self, names: Sequence[str], change: LevelChange | None) -> None:
+    async def _ask(self, question: Callable[[FirmState], T]) -> T:
+        """Ask the engine, again while its queue is full. Raises DependencyUnavailable once it does not lead."""
+        while True:
+            try:
+                return await self._engine.read(question)
+            except DependencyUnavailable:
+                if await self._engine.problem() is not None:
+                    raise
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    async def _take(self, names: Sequence[str], change: LevelChange | None, pause: float = 0) -> None:
         clock = self._engine.clock
 
         def question(state: FirmState) -> tuple[datetime, list[Snapshot]]:
             return clock.now(), [snapshot(state, state.accounts[name]) for name in names if name in state.accounts]
 
-        taken, found = await self._engine.read(question)
+        try:
+            taken, found = await self._ask(question)
+        except DependencyUnavailable:
+            raise
+        except Exception:
+            self._lost("accounts could not be looked at", len(names))
+            return
         for each in found:
             if change is None and not worth_keeping(self._written.get(each.account_id), each):
                 continue
             try:
                 # Off the engine's thread: VaR by every method takes milliseconds.
-                self._put(await asyncio.to_thread(_texts, each, taken, change))
+                if self._put(await asyncio.to_thread(_texts, each, taken, change)):
+                    self._written[each.account_id] = each.signature
             except Exception:
-                HISTORY_DROPPED.inc()
-                _LOG.exception("a moment of an account could not be worked out", account_id=each.account_id)
-            self._written[each.account_id] = each.signature
-            await asyncio.sleep(_PAUSE_SECONDS)
+                self._lost("a moment of an account could not be worked out", 1)
+            await asyncio.sleep(pause)
 
-    def _put(self, texts: tuple[str, str]) -> None:
+    def _lost(self, message: str, count: int) -> None:
+        HISTORY_DROPPED.inc(count)
+        _LOG.exception(message)
+
+    def _put(self, texts: tuple[str, str]) -> bool:
         try:
             self._waiting.put_nowait(texts)
-            self._dropping = False
         except asyncio.QueueFull:
             HISTORY_DROPPED.inc()
             if not self._dropping:
                 _LOG.warning("the history of accounts has gaps: too much of it waits for PostgreSQL")
             self._dropping = True
+            return False
+        self._dropping = False
+        return True
 
     async def _write(self) -> None:
         while True:

@@ -296,13 +296,16 @@ class TestWhoWrites:
         async with run_risk() as risk:
             await risk.set_up(limits=WIDE)
             await risk.set_up("rich", initial_cash="1000000000000000", limits=WIDE)
-            await buy(risk, "10")
+            await risk.set_up("last", limits=WIDE)
             before = REGISTRY.get_sample_value("risk_history_dropped_total") or 0
-            with psycopg.connect(plain(database_url), autocommit=True) as connection:
+            with psycopg.connect(plain(database_url)) as connection:
                 connection.execute("ALTER TABLE risk.portfolio_history ALTER COLUMN equity TYPE numeric(20, 10)")
                 connection.execute("TRUNCATE risk.portfolio_history, risk.risk_metrics_history")
-                async with keeping(risk, database_url, every=timedelta(milliseconds=100)):
-                    await has(risk, 3)
+                # While the tables are held, the second and the third account wait for one statement.
+                async with keeping(risk, database_url, every=timedelta(days=400)):
+                    await asyncio.sleep(1)
+                    await asyncio.to_thread(connection.commit)
+                    await has(risk, 1, account="last")
                 assert await points(risk, account="rich") == []
             assert (REGISTRY.get_sample_value("risk_history_dropped_total") or 0) > before
 

@@ -120,7 +120,7 @@ class TestBacktest:
                     for name in names
                 )
                 connection.execute(
-                    f"INSERT INTO risk.{table} SELECT {shown} FROM risk.{table}, generate_series(1, 500) AS n".encode()
+                    f"INSERT INTO risk.{table} SELECT {shown} FROM risk.{table}, generate_series(1, 100) AS n".encode()
                 )
             connection.execute("ANALYZE risk.portfolio_history; ANALYZE risk.risk_metrics_history")
             statement = str(sql._SESSION_ENDS)
@@ -129,7 +129,7 @@ class TestBacktest:
             explained = connection.execute(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {statement}".encode()).fetchone()
         assert explained is not None
         plan = explained[0][0]["Plan"]
-        # 60,000 moments; a few pages for each of 40 sessions.
+        # 12,000 moments; a few pages for each of 40 sessions.
         assert plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] < 2_000, plan
         assert (await risk.ok("GET", "/accounts/main/var-backtest"))["observations"] == 38
 
