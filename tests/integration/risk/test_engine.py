@@ -11,7 +11,6 @@ from prometheus_client import REGISTRY
 from services.risk.core.state import FirmState
 from services.risk.engine import Engine
 from services.risk.metrics import KILL_SWITCHES, MISMATCH
-from shared.embedded import EmbeddedValkey
 from shared.problems import DependencyUnavailable
 from shared.roles import Role
 from tests.integration.risk.client import RiskClient, order, until
@@ -124,21 +123,6 @@ async def _says(risk: RiskClient, text: str) -> bool:
     return text in (await risk.engine_state() or "")
 
 
-async def test_more_than_the_queue_holds_is_told_to_come_back_and_nothing_is_lost(run_risk: Running) -> None:
-    async with run_risk(risk_queue=1, risk_batch=1) as risk:
-        await risk.set_up()
-        ids = [f"o{n}" for n in range(40)]
-        answers = await asyncio.gather(*(risk.call("POST", "/accounts/main/orders", order(each)) for each in ids))
-        turned_away = [answer for answer in answers if answer.status_code == 503]
-        assert turned_away
-        assert all(answer.headers["retry-after"] == "1" for answer in turned_away)
-        assert {answer.status_code for answer in answers} == {200, 503}
-        for each in ids:
-            await risk.order(each)
-        rows = (await risk.ok("GET", "/journal?kind=ORDER_APPROVED&kind=ORDER_DENIED"))["items"]
-        assert sorted(row["body"]["order"]["client_order_id"] for row in rows) == sorted(ids)
-
-
 async def test_a_stopped_engine_leaves_nobody_waiting(run_risk: Running) -> None:
     async with run_risk() as risk:
         engine: Engine = risk.app.state.engine
@@ -168,18 +152,6 @@ async def test_a_restart_does_not_look_like_the_release_of_a_kill_switch(run_ris
         assert 'risk_kill_switch_active{scope="ACCOUNT"} 0.0' in metrics
         await risk.ok("POST", f"/kill-switches/{stop['kill_switch_id']}/release", {"reason": "over"}, Role.ADMIN)
         assert 'risk_kill_switch_active{scope="FIRM"} 0.0' in (await risk.http.get("/metrics")).text
-
-
-async def test_a_lost_redis_is_named_by_readiness_and_comes_back(run_risk: Running, own_valkey: EmbeddedValkey) -> None:
-    url = own_valkey.start()
-    async with run_risk(redis_url=url) as risk:
-        own_valkey.stop()
-        response = await risk.http.get("/readyz")
-        assert response.status_code == 503
-        assert response.json()["dependencies"]["redis"]["detail"]
-        assert response.json()["dependencies"]["engine"]["detail"] is None
-        own_valkey.start()
-        await until(risk.ready)
 
 
 async def test_an_engine_that_fails_again_and_again_stops_the_firm(
