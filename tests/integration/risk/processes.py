@@ -17,7 +17,7 @@ from shared.roles import Role
 from tests.harness import Tokens
 from tests.integration.risk.client import BASE
 
-_START_SECONDS = 30
+_START_SECONDS = 60
 
 
 class Start(Protocol):
