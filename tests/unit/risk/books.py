@@ -1,9 +1,11 @@
 """An account's books, kept apart from the engine's and in exact fractions: what it must come to as well."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 
+from services.risk.core.positions import Position
 from services.risk.core.state import Account, FirmState
 from services.risk.core.units import SCALE
 from shared.schemas.instruments import Instrument
@@ -232,11 +234,18 @@ def differences(account: Account, books: Books) -> list[str]:
         theirs = (held.quantity, held.average, books.held(symbol, True), books.held(symbol, False))
         if tuple(map(_fraction, ours)) != theirs:
             found.append(f"{symbol}: {ours} is not {tuple(map(float, theirs))}")
-        rests = (position.bids, position.asks) if position else ([], [])
-        for prices, buy in zip(rests, (True, False), strict=True):
+        for buy in (True, False):
+            prices = _resting(position, buy) if position else []
             if list(map(_fraction, prices)) != books.limits(symbol, buy):
                 found.append(f"{symbol}: {prices} do not rest")
     return found
+
+
+def _resting(position: Position, buy: bool) -> list[int]:
+    resting, gone = (position.bids, position.bids_gone) if buy else (position.asks, position.asks_gone)
+    # The best is one that does rest.
+    assert not gone or gone[0] != resting[0]
+    return sorted(abs(price) for price in (Counter(resting) - Counter(gone)).elements())
 
 
 def _fraction(value: int) -> Fraction:
