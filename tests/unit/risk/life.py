@@ -154,14 +154,14 @@ class Living(RuleBasedStateMachine):
         self.follow()
 
     def set_marks(self, prices: dict[str, Decimal], delta: Decimal | None = None) -> None:
-        """Set marks; all at once, so that what jumped is confirmed all at once too."""
-        self.desk.later(1)
-        now = micros(self.desk.now)
-        quotes = tuple(
-            Quote(symbol, units(price), now, None if delta is None or symbol != "CALL" else units(delta))
-            for symbol, price in prices.items()
-        )
+        """Set marks; all of them again a moment later, so that what jumped is confirmed."""
         for _ in range(2):
+            self.desk.later(1)
+            now = micros(self.desk.now)
+            quotes = tuple(
+                Quote(symbol, units(price), now, None if delta is None or symbol != "CALL" else units(delta))
+                for symbol, price in prices.items()
+            )
             self.desk.send(SetMarks(None, quotes))
             self.books.high = max(self.books.high, fraction_of(self.desk.account.equity))
 
