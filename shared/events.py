@@ -10,6 +10,8 @@ from redis.exceptions import ResponseError
 from shared.logging import Category, get_trading_logger
 
 MARKS_STREAM = "keelson:marks"
+# After so many reads of what is new: another process of the same name may have taken something and then stopped.
+_LOOK_AGAIN = 20
 _LOG = get_trading_logger("keelson.events", Category.SYSTEM)
 M = TypeVar("M", bound=BaseModel)
 
@@ -27,7 +29,8 @@ async def publish(redis: Redis, stream: str, messages: Sequence[BaseModel], *, m
 class Consumer(Generic[M]):
     """One member of a consumer group: at least once, in order, surviving a restart of either side.
 
-    `read` returns what this member took and never acknowledged first, then what is new.
+    `read` returns what this member took and never acknowledged first, then what is new; it looks for the former again
+    from time to time, and whenever nothing new came.
     """
 
     def __init__(
@@ -48,16 +51,19 @@ class Consumer(Generic[M]):
         self._model = model
         self._block_ms = block_ms
         self._count = count
-        self._pending = True
+        # How many reads of what is new may come before the next look at what was taken.
+        self._reads_left = 0
 
     async def read(self) -> list[tuple[str, M]]:
         """Return the next messages with their ids, none after `block_ms` without any. Raises RedisError."""
-        if self._pending:
+        if self._reads_left == 0:
             redelivered = await self._take("0", None)
             if redelivered:
                 return redelivered
-            self._pending = False
-        return await self._take(">", self._block_ms)
+            self._reads_left = _LOOK_AGAIN
+        found = await self._take(">", self._block_ms)
+        self._reads_left = self._reads_left - 1 if found else 0
+        return found
 
     async def ack(self, ids: Sequence[str]) -> None:
         """Acknowledge messages that are durable elsewhere."""
@@ -66,7 +72,7 @@ class Consumer(Generic[M]):
 
     def restart(self) -> None:
         """Read again what was not acknowledged, after work on it failed."""
-        self._pending = True
+        self._reads_left = 0
 
     async def _take(self, position: str, block_ms: int | None) -> list[tuple[str, M]]:
         try:

@@ -58,7 +58,13 @@ def _copy(state: FirmState, account: Account) -> FirmState:
     copied = replace(
         account,
         positions={
-            symbol: replace(each, bids=list(each.bids), asks=list(each.asks))
+            symbol: replace(
+                each,
+                bids=list(each.bids),
+                asks=list(each.asks),
+                bids_gone=list(each.bids_gone),
+                asks_gone=list(each.asks_gone),
+            )
             for symbol, each in account.positions.items()
         },
         orders=dict(account.orders),

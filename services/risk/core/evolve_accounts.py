@@ -88,21 +88,35 @@ def limits_set(state: FirmState, body: LimitsSet, seq: int) -> None:
 
 
 def marked(state: FirmState, body: Marked, seq: int) -> None:
-    """Take marks, and value what they value."""
-    simulation = body.simulation_id
+    """Take marks, and value what they value.
+
+    Equity is at its high only once all prices of a moment are in: between them a hedge would look like a profit. Live
+    marks that come together are of one moment, a simulation's may be of many.
+    """
+    simulation, at, valued = body.simulation_id, 0, dict[str, Account]()
     for quote in body.marks:
+        if simulation is not None and quote.ts != at:
+            _raise_high_water_marks(valued)
+            at = quote.ts
         key = (simulation, quote.symbol)
         state.marks[key] = HeldMark(quote.price, quote.ts, quote.delta, quote.quality)
         for account, position in state.valued_by.get(key, {}).values():
             price(state, account, position)
             settle(account, position)
-            raise_high_water_mark(account)
+            valued[account.account_id] = account
+    _raise_high_water_marks(valued)
     for quote in body.doubted:
         key = (simulation, quote.symbol)
         state.marks[key] = mark = doubt(quote, state.marks.get(key))
         for _, position in state.valued_by.get(key, {}).values():
             if position.terms.symbol == quote.symbol:
                 position.mark = mark
+
+
+def _raise_high_water_marks(accounts: dict[str, Account]) -> None:
+    for account in accounts.values():
+        raise_high_water_mark(account)
+    accounts.clear()
 
 
 def cash_moved(state: FirmState, body: CashMoved, seq: int) -> None:

@@ -173,7 +173,8 @@ def _put_in_force(position: Position, record: OrderRecord) -> None:
     new, old = record.replacement, record.order
     if new is None:
         return
-    record.leaves += new.quantity - old.quantity
+    # What was filled meanwhile may be more than its quantity: nothing is left then, and not less than nothing.
+    record.leaves = max(record.leaves + new.quantity - old.quantity, 0)
     record.order = replace(old, quantity=new.quantity, limit=new.limit)
     record.replacement = None
     if old.limit:

@@ -4,10 +4,10 @@ from services.risk.core.bodies import Marked, Quote
 from services.risk.core.commands import THE_ENGINE, ActivateKillSwitch, SetInstruments, SetMarks, SetScenarios
 from services.risk.core.kill_switches import activate
 from services.risk.core.outcome import Event, Outcome, Refused, conflict, invalid
-from services.risk.core.positions import HeldMark
+from services.risk.core.positions import HeldMark, Position
 from services.risk.core.state import FirmState
 from services.risk.core.terms import Terms, worth
-from services.risk.core.units import SCALE, moment, text
+from services.risk.core.units import SCALE, SCALE2, half_even, moment, text
 from shared.schemas.base import Severity
 from shared.schemas.events import InstrumentSet, ScenariosSet
 from shared.schemas.journal import EventKind
@@ -137,11 +137,20 @@ def _is_last(newest: HeldMark, quote: Quote) -> bool:
 
 
 def _absurd(state: FirmState, simulation_id: str | None, quote: Quote) -> bool:
-    unit = quote.price * state.instruments[quote.symbol].multiplier
-    return any(
-        symbol == quote.symbol and worth(abs(position.reserved), unit) > _MOST_VALUE
-        for (_, symbol), (_, position) in state.valued_by.get((simulation_id, quote.symbol), {}).items()
-    )
+    """Tell whether a price would make a position worth too much: its own, its currency's rate, or its underlying's."""
+    valued = state.valued_by.get((simulation_id, quote.symbol), {}).values()
+    return any(worth(abs(each.reserved), _unit_at(quote, each)) > _MOST_VALUE for _, each in valued)
+
+
+def _unit_at(quote: Quote, position: Position) -> int:
+    terms, rate = position.terms, position.rate
+    if quote.symbol in {terms.symbol, terms.underlying}:
+        return half_even(quote.price * terms.multiplier * rate, SCALE)
+    # A rate, of the instrument's currency or to it.
+    direct = quote.symbol.startswith(f"{terms.currency}/")
+    rate = quote.price if direct else half_even(SCALE2, quote.price)
+    price = position.mark.price if position.mark else position.average_price
+    return half_even(price * terms.multiplier * rate, SCALE)
 
 
 def _in_use(state: FirmState, symbol: str) -> bool:

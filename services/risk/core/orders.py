@@ -20,7 +20,6 @@ from shared.schemas.journal import EventKind
 # A smaller order would break these too: there is no largest quantity that would have passed.
 _WHATEVER_THE_SIZE = frozenset(
     {
-        DenialCode.KILL_SWITCH_ACTIVE,
         DenialCode.NOT_RECONCILED,
         DenialCode.INSTRUMENT_UNKNOWN,
         DenialCode.INSTRUMENT_NOT_TRADABLE,
@@ -83,7 +82,8 @@ def judge(
     if broken:
         if broken[0].code is DenialCode.KILL_SWITCH_ACTIVE:
             level = RiskLevel.BLACK
-        most = largest_passing(state, account, order, now, broken, replaces)
+        # A switch may let reductions through: then there is a case, and a smaller order may be one.
+        most = largest_passing(state, account, order, now, broken, replaces) if found.case else 0
     return Verdict(
         not broken,
         broken,

@@ -1,11 +1,15 @@
 """Positions at average cost, what their open orders could make of them, and what they are worth."""
 
-from bisect import bisect_left, insort
+from collections import Counter
 from dataclasses import dataclass, field
+from heapq import heapify, heappop, heappush
 
 from services.risk.core.terms import Terms
 from services.risk.core.units import SCALE, SCALE2, SCALE3, half_even
 from shared.schemas.base import Severity
+
+# So many prices that rest no longer are no burden.
+_FEW = 64
 
 
 @dataclass(slots=True)
@@ -33,9 +37,12 @@ class Position:
     open_buy: int = 0
     open_sell: int = 0
     day_start: int = 0
-    # Own resting limit prices, ascending: what an order of the other side must not reach.
+    # Own resting limit prices, which an order of the other side must not reach: heaps, the best first, bids negated.
+    # What rests no longer waits in the second of each until it is the best.
     bids: list[int] = field(default_factory=list)
     asks: list[int] = field(default_factory=list)
+    bids_gone: list[int] = field(default_factory=list)
+    asks_gone: list[int] = field(default_factory=list)
     # The worth of one unit now in the account's currency.
     unit: int = 0
     # The rate of the instrument's currency in the account's.
@@ -98,12 +105,25 @@ class Position:
 
     def rest(self, buy: bool, price: int) -> None:
         """Note a resting limit price."""
-        insort(self.bids if buy else self.asks, price)
+        if buy:
+            heappush(self.bids, -price)
+        else:
+            heappush(self.asks, price)
 
     def unrest(self, buy: bool, price: int) -> None:
         """Forget a resting limit price."""
-        prices = self.bids if buy else self.asks
-        del prices[bisect_left(prices, price)]
+        if buy:
+            resting, gone, key = self.bids, self.bids_gone, -price
+        else:
+            resting, gone, key = self.asks, self.asks_gone, price
+        heappush(gone, key)
+        while gone and gone[0] == resting[0]:
+            heappop(gone)
+            heappop(resting)
+        if len(gone) > _FEW and 2 * len(gone) > len(resting):
+            resting[:] = (Counter(resting) - Counter(gone)).elements()
+            heapify(resting)
+            gone.clear()
 
 
 @dataclass(frozen=True, slots=True)

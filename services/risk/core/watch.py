@@ -1,5 +1,7 @@
 """What follows from a change: breakers trip, open halfway and close, levels change, accounts are stopped."""
 
+from collections.abc import Iterator
+
 from services.risk.core.breakers import KILLS, Breaker, Step, limit_of, next_step, threshold_of, tidy
 from services.risk.core.commands import THE_ENGINE, ActivateKillSwitch, ResetBreaker
 from services.risk.core.kill_switches import activate
@@ -27,18 +29,19 @@ _WHY = {
 }
 
 
-def watch(state: FirmState, account: Account, now: int) -> list[Event]:
-    """Return what an account's measures, as they are now, change about its breakers, its level and its life."""
+def watch(state: FirmState, account: Account, now: int) -> Iterator[Event]:
+    """Yield what an account's measures, as they are now, change about its breakers, its level and its life.
+
+    Each event must be folded before the next is asked for: of two switches pulled at once the first ends the orders.
+    """
     found = measures(state, account)
     time = now if account.simulation_id is None or account.clock is None else account.clock
-    events: list[Event] = []
     for name, value in watched(found).items():
-        events += _breaker(state, account, name, value, time)
+        yield from _breaker(state, account, name, value, time)
     level, why = standing(account, found)
     if level is not account.level:
         body = LevelChanged(account_id=account.account_id, level=level, reason=why, ts_event=moment(time))
-        events.append(Event(EventKind.LEVEL_CHANGED, account.account_id, body))
-    return events
+        yield Event(EventKind.LEVEL_CHANGED, account.account_id, body)
 
 
 def _breaker(state: FirmState, account: Account, name: BreakerName, value: float, now: int) -> list[Event]:

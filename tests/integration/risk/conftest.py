@@ -1,5 +1,6 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
 
 import pytest
 
@@ -8,8 +9,9 @@ from services.risk.settings import RiskSettings
 from shared.clock import Clock
 from shared.roles import Role
 from tests.conftest import MakeSettings
-from tests.harness import running
+from tests.harness import Tokens, running
 from tests.integration.risk.client import RiskClient, until
+from tests.integration.risk.processes import RiskProcess, Start
 
 Running = Callable[..., AbstractAsyncContextManager[RiskClient]]
 
@@ -35,3 +37,14 @@ async def risk(run_risk: Running) -> AsyncIterator[RiskClient]:
     async with run_risk() as client:
         await client.set_up()
         yield client
+
+
+@pytest.fixture
+def start(request: pytest.FixtureRequest, tokens: Tokens, tmp_path: Path) -> Start:
+    """Make the service as a process of its own, on this test's servers unless others are named."""
+
+    def make(**settings: object) -> RiskProcess:
+        urls = [settings.pop(name, None) or request.getfixturevalue(name) for name in ("database_url", "redis_url")]
+        return RiskProcess(*urls, tokens, tmp_path, **settings)
+
+    return make

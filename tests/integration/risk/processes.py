@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import httpx
 
@@ -17,13 +17,19 @@ from shared.roles import Role
 from tests.harness import Tokens
 from tests.integration.risk.client import BASE
 
-_START_SECONDS = 30
+_START_SECONDS = 60
+
+
+class Start(Protocol):
+    """Make a service on this test's servers, unless others are named; settings by their names."""
+
+    def __call__(self, **settings: object) -> "RiskProcess": ...
 
 
 class RiskProcess:
     """A risk service; ended with the block, however it stands."""
 
-    def __init__(self, database_url: str, redis_url: str, tokens: Tokens, folder: Path) -> None:
+    def __init__(self, database_url: str, redis_url: str, tokens: Tokens, folder: Path, **settings: object) -> None:
         self._environment = {
             **{key: value for key, value in os.environ.items() if not key.startswith("TRADING_")},
             "TRADING_DATABASE_URL": database_url,
@@ -32,6 +38,7 @@ class RiskProcess:
             "TRADING_LOG_LEVEL": "ERROR",
             "TRADING_LOG_STDOUT": "false",
             "TRADING_LOG_FILE": str(folder / f"risk-{id(self)}.json"),
+            **{f"TRADING_{name.upper()}": str(value) for name, value in settings.items()},
         }
         self._tokens = tokens
         self._folder = folder

@@ -11,7 +11,7 @@ from prometheus_client import REGISTRY
 from services.risk.core.state import FirmState
 from services.risk.engine import Engine
 from services.risk.metrics import KILL_SWITCHES, MISMATCH
-from shared.embedded import EmbeddedPostgres, EmbeddedValkey
+from shared.embedded import EmbeddedPostgres
 from shared.problems import DependencyUnavailable
 from shared.roles import Role
 from tests.harness import frozen
@@ -170,18 +170,6 @@ async def test_a_restart_does_not_look_like_the_release_of_a_kill_switch(run_ris
         assert 'risk_kill_switch_active{scope="ACCOUNT"} 0.0' in metrics
         await risk.ok("POST", f"/kill-switches/{stop['kill_switch_id']}/release", {"reason": "over"}, Role.ADMIN)
         assert 'risk_kill_switch_active{scope="FIRM"} 0.0' in (await risk.http.get("/metrics")).text
-
-
-async def test_a_lost_redis_is_named_by_readiness_and_comes_back(run_risk: Running, own_valkey: EmbeddedValkey) -> None:
-    url = own_valkey.start()
-    async with run_risk(redis_url=url) as risk:
-        own_valkey.stop()
-        response = await risk.http.get("/readyz")
-        assert response.status_code == 503
-        assert response.json()["dependencies"]["redis"]["detail"]
-        assert response.json()["dependencies"]["engine"]["detail"] is None
-        own_valkey.start()
-        await until(risk.ready)
 
 
 async def test_an_engine_that_fails_again_and_again_stops_the_firm(

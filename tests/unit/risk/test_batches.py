@@ -181,3 +181,17 @@ class TestReplace:
             ReplaceOrder("main", "none", OrderReplace.model_validate({"replace_id": "r", "quantity": 5}), "ada")
         )
         assert isinstance(unknown, Refused)
+
+    def test_taken_by_the_venue_after_more_was_filled_nothing_is_left_and_not_less(self) -> None:
+        desk = Desk(narrow())
+        order_id = self.resting(desk)
+        first = desk.account.orders[order_id]
+        self.replace(desk, order_id, 20)
+        desk.fill(decision_of(first.decided, first.seq), 50, 100)
+        self.acknowledge(desk, order_id, accepted=True)
+        assert desk.account.orders[order_id].status == "FILLED"
+        held = desk.account.positions["STOCK"]
+        assert (held.open_buy, held.bids, desk.account.open_orders) == (0, [], {})
+        # What was never reserved is not given back: room for 50 more, and no more.
+        assert codes(desk.order(quantity=51)) == ["POSITION_LIMIT"]
+        assert codes(desk.order(quantity=50)) == []

@@ -196,6 +196,19 @@ class TestStops:
         desk.mark(STOCK=69)
         assert len([each for each in desk.state.kill_switches.values() if each.released_at is None]) == 1
 
+    def test_of_two_that_are_pulled_at_once_the_first_ends_the_orders(self) -> None:
+        desk = losing(kill_margin=1.5, max_drawdown_fraction=0.1, max_daily_loss_fraction=0.05)
+        for price in (90, 95):
+            desk.order(quantity=1, order_type="LIMIT", limit_price=str(price))
+        desk.mark(STOCK=60)
+        switches = desk.state.kill_switches.values()
+        assert {each.kind: each.cancelled_orders for each in switches} == {
+            KillReason.DRAWDOWN: 2,
+            KillReason.LOSS_LIMIT: 0,
+        }
+        held = desk.account.positions["STOCK"]
+        assert (held.open_buy, held.bids, desk.account.open_orders) == (0, [], {})
+
     def test_without_a_margin_nothing_is_stopped_by_itself(self) -> None:
         desk = losing(max_daily_loss_fraction=0.05)
         desk.mark(STOCK=1)

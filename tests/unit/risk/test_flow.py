@@ -1,11 +1,15 @@
 """How orders are sent: throttles, duplicates, own orders on the other side, slices of a parent."""
 
+from random import Random
+
 import pytest
 
 from services.risk.core.commands import CloseOrder, ResetBreaker
 from services.risk.core.outcome import RefusalKind, Refused
+from services.risk.core.positions import Position
+from services.risk.core.terms import Terms
 from shared.schemas.orders import OrderClose, OrderStatus
-from tests.unit.risk.desk import Desk, codes, wide
+from tests.unit.risk.desk import STOCK, Desk, codes, wide
 
 pytestmark = pytest.mark.unit
 LIMIT = {"order_type": "LIMIT"}
@@ -154,3 +158,24 @@ def test_orders_that_are_open_are_counted() -> None:
     assert codes(desk.order()) == ["MAX_OPEN_ORDERS"]
     desk.fill(first, 1, 100)
     assert codes(desk.order()) == []
+
+
+def test_the_best_own_price_is_known_however_many_rest_and_are_taken_away() -> None:
+    position, draw, resting = Position(Terms(STOCK)), Random(7), list[int]()
+    for _ in range(3_000):
+        if resting and draw.random() < 0.5:
+            price = resting.pop(draw.randrange(len(resting)))
+            position.unrest(True, price)
+            position.unrest(False, price)
+        else:
+            price = draw.randrange(1, 400)
+            resting.append(price)
+            position.rest(True, price)
+            position.rest(False, price)
+        assert (-position.bids[0], position.asks[0]) == (max(resting), min(resting)) if resting else not position.bids
+        # What is gone is not kept for ever.
+        assert len(position.bids_gone) <= max(65, len(resting) + 1)
+    for price in resting:
+        position.unrest(True, price)
+        position.unrest(False, price)
+    assert position.bids == position.asks == position.bids_gone == position.asks_gone == []

@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 
-from services.risk.core.commands import MoveCash, RollBackLimits, SetInstruments, SetLimits
+from services.risk.core.commands import ActivateKillSwitch, MoveCash, RollBackLimits, SetInstruments, SetLimits
 from services.risk.core.outcome import RefusalKind, Refused
 from services.risk.core.units import amount
 from shared.schemas.accounts import CashMovement
 from shared.schemas.instruments import AssetClass
+from shared.schemas.kill_switches import KillReason, KillScope, KillSwitchCreate
 from shared.schemas.limits import LimitsRollback, LimitsUpdate
 from tests.unit.risk.desk import FUTURE, STOCK, Desk, codes, narrow, wide
 
@@ -163,6 +164,16 @@ class TestDenials:
         desk.trade("BUY", 100, 100)
         desk.mark(STOCK=150)
         assert desk.order("SELL", 500).max_quantity == 100
+
+    @pytest.mark.parametrize(("allow_reducing", "most"), [(True, 100), (False, 0)])
+    def test_of_a_switch_that_lets_reductions_through_it_is_what_reduces(self, allow_reducing: bool, most: int) -> None:
+        desk = Desk(wide())
+        desk.trade("BUY", 100, 100)
+        request = KillSwitchCreate(scope=KillScope.FIRM, reason="as told", allow_reducing=allow_reducing)
+        desk.send(ActivateKillSwitch("k", request, KillReason.MANUAL, "eve"))
+        denied = desk.order("SELL", 150)
+        assert "KILL_SWITCH_ACTIVE" in codes(denied)
+        assert denied.max_quantity == most
 
     def test_several_broken_rules_are_all_told(self) -> None:
         desk = stocks(Desk(narrow()), A="tech")

@@ -79,7 +79,7 @@ def self_match(case: Case) -> Broken | None:
     else:
         if not position.bids:
             return None
-        reach, resting = order.limit or mark - mark * case.profile.collar_bps // BPS, position.bids[-1]
+        reach, resting = order.limit or mark - mark * case.profile.collar_bps // BPS, -position.bids[0]
         crosses = reach <= resting
     if not crosses:
         return None
