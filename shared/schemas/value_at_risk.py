@@ -65,9 +65,7 @@ class VarBacktest(Contract):
     first_session: date | None
     last_session: date | None
     observations: int = Field(description="Sessions with a forecast from the one before.")
-    left_out: int = Field(
-        description="Closed sessions that had none, or one of another confidence or horizon."
-    )
+    left_out: int = Field(description="Closed sessions that had none, or one of another confidence or horizon.")
     exceptions: int
     expected: float | None = Field(description="Exceptions to expect: observations times (1 - confidence).")
     exceeded: list[VarException]
