@@ -42,8 +42,12 @@ class Instrument(Contract):
     )
     max_jump: Annotated[float, Field(gt=0, le=100)] | None = Field(
         default=None,
-        description="A mark that moves by more than this fraction is not used until the next one confirms it. "
+        description="A mark that moves by more than this fraction is not used until a later one confirms it. "
         "By default 0.1 for INDEX and FX, 0.2 for EQUITY and FUTURE, 0.3 for CRYPTO, none for OPTION.",
+    )
+    jump_confirm_seconds: Annotated[float, Field(ge=0.001, le=86_400)] = Field(
+        default=1.0,
+        description="By how much `ts_event` of the mark that confirms a jump must be later than the doubted one's.",
     )
     halt_on_jump: bool = Field(
         default=False, description="A confirmed jump stops the symbol by a VOLATILITY_SPIKE kill switch."

@@ -44,8 +44,9 @@ def set_instruments(state: FirmState, command: SetInstruments, now: int) -> Outc
 def set_marks(state: FirmState, command: SetMarks, now: int) -> Outcome:
     """Take the marks that are news, in their order; live ones only as the newest of each symbol.
 
-    A price that jumps, or was judged critical, is not valued at: its symbol is blocked until the next one confirms
-    it, or is as before.
+    A price that jumps, or was judged critical, is not valued at: its symbol is blocked until one that was seen later,
+    by the instrument's `jump_confirm_seconds`, confirms it, or one is as before. The same price sent again at once
+    says no more than it did.
     """
     taken: list[Quote] = []
     doubted: list[Quote] = []
@@ -58,6 +59,8 @@ def set_marks(state: FirmState, command: SetMarks, now: int) -> Outcome:
             continue
         held = newest.get(symbol) or state.marks.get((command.simulation_id, symbol))
         if held is not None and (quote.ts < held.ts or _same(quote, held)):
+            continue
+        if quote.quality is not Severity.CRITICAL and _repeats_a_doubt(quote, held, terms):
             continue
         if quote.quality is Severity.CRITICAL or _jumps(quote, held, terms):
             doubted.append(quote)
@@ -99,7 +102,7 @@ def doubt(quote: Quote, held: HeldMark | None) -> HeldMark:
     """Return a symbol's mark once a price came that cannot be trusted: the one before, with the doubt noted."""
     price, ts, delta = (held.price, held.ts, held.delta) if held else (quote.price, quote.ts, quote.delta)
     suspect = 0 if quote.quality is Severity.CRITICAL else quote.price
-    return HeldMark(price, ts, delta, quote.quality, suspect)
+    return HeldMark(price, ts, delta, quote.quality, suspect, quote.ts)
 
 
 def set_scenarios(state: FirmState, command: SetScenarios, now: int) -> Outcome:
@@ -126,6 +129,17 @@ def _jumps(quote: Quote, held: HeldMark | None, terms: Terms) -> bool:
     if held is None or not held.price or not _far(quote, held.price, terms):
         return False
     return not held.suspect or _far(quote, held.suspect, terms)
+
+
+def _repeats_a_doubt(quote: Quote, held: HeldMark | None, terms: Terms) -> bool:
+    """Tell whether a price is about the suspect one, and was seen too soon after it to confirm it."""
+    return (
+        held is not None
+        and held.suspect != 0
+        and _far(quote, held.price, terms)
+        and not _far(quote, held.suspect, terms)
+        and quote.ts - held.suspect_ts < terms.jump_confirm
+    )
 
 
 def _far(quote: Quote, price: int, terms: Terms) -> bool:

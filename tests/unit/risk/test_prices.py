@@ -1,5 +1,6 @@
 """Which prices are believed, and how far from them an order may be."""
 
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -11,7 +12,7 @@ from services.risk.core.units import amount, micros, units
 from shared.schemas.accounts import AccountCreate
 from shared.schemas.base import Severity
 from shared.schemas.instruments import AssetClass, Instrument
-from tests.unit.risk.desk import STOCK, Desk, codes, narrow, wide
+from tests.unit.risk.desk import START, STOCK, Desk, codes, narrow, wide
 
 pytestmark = pytest.mark.unit
 EURUSD = Instrument(symbol="EUR/USD", currency="USD", asset_class=AssetClass.FX, tick_size=Decimal("0.0001"))
@@ -53,6 +54,49 @@ class TestJumps:
         assert desk.equity() == 76_000
         assert "drawdown" in desk.account.halted
 
+    def test_the_same_price_sent_again_at_once_confirms_nothing(self) -> None:
+        desk = Desk(wide(max_drawdown_fraction=0.2))
+        desk.trade("BUY", 500, 100)
+        for milliseconds in (0, 2, 300, 600, 999):
+            desk.now = START + timedelta(seconds=1, milliseconds=milliseconds)
+            desk.send(SetMarks(None, (quote(desk, "STOCK", 999_999_999),)))
+        assert amount(desk.account.high_water_mark) == desk.equity() == 100_000
+        assert codes(desk.order()) == ["MARK_QUALITY"]
+        desk.later(1)
+        desk.mark(STOCK=100)
+        assert codes(desk.order()) == []
+        assert desk.account.halted == ()
+
+    def test_a_stream_of_prices_confirms_it_a_second_after_the_first_of_them(self) -> None:
+        desk = Desk(wide())
+        desk.trade("BUY", 500, 100)
+        for milliseconds in (0, 400, 800, 1_000):
+            assert desk.equity() == 100_000
+            desk.now = START + timedelta(seconds=1, milliseconds=milliseconds)
+            desk.send(SetMarks(None, (quote(desk, "STOCK", 50),)))
+        assert desk.equity() == 75_000
+
+    def test_an_instrument_says_how_much_later(self) -> None:
+        desk = Desk(wide())
+        desk.send(SetInstruments((STOCK.model_copy(update={"jump_confirm_seconds": 60.0}),), "ada"))
+        for _ in range(2):
+            desk.later(59)
+            desk.send(SetMarks(None, (quote(desk, "STOCK", 50),)))
+        assert desk.state.marks[None, "STOCK"].price == units(Decimal(100))
+        desk.later(1)
+        desk.send(SetMarks(None, (quote(desk, "STOCK", 50),)))
+        assert desk.state.marks[None, "STOCK"].price == units(Decimal(50))
+
+    def test_a_simulation_goes_by_its_own_time(self) -> None:
+        desk = Desk(wide())
+        desk.send(SetMarks("s1", (quote(desk, "STOCK", 100),)))
+        at = micros(desk.now)
+        for later in (1, 2, 1_000_000):
+            desk.send(SetMarks("s1", (Quote("STOCK", units(Decimal(50)), at + later),)))
+            assert desk.state.marks["s1", "STOCK"].price == units(Decimal(100))
+        desk.send(SetMarks("s1", (Quote("STOCK", units(Decimal(50)), at + 1_000_001),)))
+        assert desk.state.marks["s1", "STOCK"].price == units(Decimal(50))
+
     def test_or_shows_that_it_was_wrong(self) -> None:
         desk = Desk(wide())
         desk.trade("BUY", 500, 100)
@@ -78,7 +122,9 @@ class TestJumps:
     def test_within_a_batch_only_the_last_word_counts(self) -> None:
         desk = Desk(wide())
         desk.later(1)
-        desk.send(SetMarks(None, (quote(desk, "STOCK", 50), quote(desk, "STOCK", 51))))
+        first, last = quote(desk, "STOCK", 50), quote(desk, "STOCK", 51)
+        last.ts += 1_000_000
+        desk.send(SetMarks(None, (first, last)))
         assert amount(desk.state.marks[None, "STOCK"].price) == 51
         assert codes(desk.order()) == []
 
