@@ -16,6 +16,7 @@ from shared.schemas.events import (
     CashMoved,
     EngineStarted,
     HeartbeatSet,
+    HighWaterMarkSet,
     InstrumentSet,
     KillAcknowledged,
     KillReleaseRequested,
@@ -132,6 +133,15 @@ def _audit(event: Event) -> None:
         case CashMoved() as body:
             _AUDIT.log_audit(
                 actor=body.by, action="move-cash", target=body.account_id, after=body.amount, reason=body.reason
+            )
+        case HighWaterMarkSet() as body:
+            _AUDIT.log_audit(
+                actor=body.by,
+                action="set-high-water-mark",
+                target=body.account_id,
+                before=body.before,
+                after=body.high_water_mark,
+                reason=body.reason,
             )
         case AccountReconciled() as body:
             action = "adopt-broker" if body.adopted else "reconcile"

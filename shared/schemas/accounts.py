@@ -42,6 +42,25 @@ class CashMovement(Contract):
     ts_event: UtcDatetime | None = None
 
 
+class HighWaterMarkUpdate(Contract):
+    """Correct an account's high-water mark, such as one that a wrong price raised, and why."""
+
+    high_water_mark: PositiveAmount = Field(description="Not below the account's equity as it is now.")
+    reason: Reason
+
+
+class HighWaterMarkResult(Contract):
+    """What a correction changed, and what follows."""
+
+    account_id: Identifier
+    before: Amount
+    high_water_mark: Amount
+    equity: Amount
+    drawdown: float
+    consequences: list[str]
+    seq: int
+
+
 class BrokerPosition(Contract):
     """A position as the broker has it."""
 

@@ -216,6 +216,17 @@ class CashMoved(Contract):
     ts_event: UtcDatetime
 
 
+class HighWaterMarkSet(Contract):
+    """An admin corrected a high-water mark."""
+
+    account_id: Identifier
+    before: Amount
+    high_water_mark: PositiveAmount
+    reason: str
+    by: str
+    ts_event: UtcDatetime
+
+
 class BreakerChanged(Contract):
     """A breaker tripped, cleared, opened halfway or closed."""
 
@@ -311,6 +322,7 @@ EventBody = (
     | EngineStarted
     | AccountReconciled
     | HeartbeatSet
+    | HighWaterMarkSet
 )
 
 BODIES: dict[EventKind, type[EventBody]] = {
@@ -338,4 +350,5 @@ BODIES: dict[EventKind, type[EventBody]] = {
     EventKind.ENGINE_STARTED: EngineStarted,
     EventKind.ACCOUNT_RECONCILED: AccountReconciled,
     EventKind.HEARTBEAT_SET: HeartbeatSet,
+    EventKind.HIGH_WATER_MARK_SET: HighWaterMarkSet,
 }

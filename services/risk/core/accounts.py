@@ -1,12 +1,12 @@
 """Decide on accounts: their opening, limits, cash and days."""
 
-from services.risk.core.commands import MoveCash, OpenAccount, RollBackLimits, RollDay, SetLimits
+from services.risk.core.commands import MoveCash, OpenAccount, RollBackLimits, RollDay, SetHighWaterMark, SetLimits
 from services.risk.core.fills import MOST_CASH
 from services.risk.core.orders import time_of
 from services.risk.core.outcome import Event, Outcome, conflict, fingerprint, invalid, not_found
 from services.risk.core.state import Account, FirmState
-from services.risk.core.units import SCALE, amount, micros, moment, units
-from shared.schemas.events import AccountOpened, CashMoved, DayRolled, LimitsSet
+from services.risk.core.units import SCALE, amount, micros, moment, text, units
+from shared.schemas.events import AccountOpened, CashMoved, DayRolled, HighWaterMarkSet, LimitsSet
 from shared.schemas.journal import EventKind
 from shared.schemas.limits import Limits
 
@@ -100,6 +100,29 @@ def move_cash(state: FirmState, command: MoveCash, now: int) -> Outcome:
         ts_event=moment(time),
     )
     return (Event(EventKind.CASH_MOVED, account.account_id, body),)
+
+
+def set_high_water_mark(state: FirmState, command: SetHighWaterMark, now: int) -> Outcome:
+    """Correct a high-water mark, such as one a wrong price raised; the one it is already gives no event."""
+    account = state.accounts.get(command.account_id)
+    if account is None:
+        return not_found(f"account {command.account_id} does not exist")
+    wanted = units(command.request.high_water_mark)
+    if wanted == account.high_water_mark:
+        return ()
+    if wanted < account.equity:
+        return conflict(f"the account is worth {text(account.equity)}; its high-water mark cannot be below that")
+    if wanted > MOST_CASH:
+        return invalid(f"a high-water mark is at most {text(MOST_CASH)}")
+    body = HighWaterMarkSet(
+        account_id=account.account_id,
+        before=amount(account.high_water_mark),
+        high_water_mark=command.request.high_water_mark,
+        reason=command.request.reason,
+        by=command.by,
+        ts_event=moment(now),
+    )
+    return (Event(EventKind.HIGH_WATER_MARK_SET, account.account_id, body),)
 
 
 def roll_day(state: FirmState, command: RollDay, now: int) -> Outcome:

@@ -5,15 +5,17 @@ from typing import Any
 
 from services.risk.core import commands as ask
 from services.risk.core.bodies import Broken, Marked
+from services.risk.core.levels import share
 from services.risk.core.orders import decision_of
 from services.risk.core.outcome import Event
 from services.risk.core.state import Account, FirmState, OrderRecord
+from services.risk.core.units import amount
 from services.risk.core.views import account_status, order_view
-from shared.schemas.accounts import ReconciliationResult
+from shared.schemas.accounts import HighWaterMarkResult, ReconciliationResult
 from shared.schemas.breakers import BreakerResetResult, BreakerState
 from shared.schemas.decisions import Decision, RiskLevel
 from shared.schemas.denials import DenialCode
-from shared.schemas.events import AccountReconciled
+from shared.schemas.events import AccountReconciled, HighWaterMarkSet
 from shared.schemas.orders import OrderStatus
 
 
@@ -43,6 +45,8 @@ def answer(state: FirmState, command: ask.Command, events: list[Event]) -> Any: 
             return account_status(state, state.accounts[command.request.account_id]), bool(events)
         case ask.RollDay() | ask.MoveCash():
             return account_status(state, state.accounts[command.account_id])
+        case ask.SetHighWaterMark():
+            return _high_water_mark(state.accounts[command.account_id], events)
         case ask.Reconcile():
             return _reconciled(state.accounts[command.account_id], events)
         case ask.ResetBreaker():
@@ -91,6 +95,25 @@ def _reconciled(account: Account, events: list[Event]) -> ReconciliationResult:
         breaks=body.breaks,
         adopted=body.adopted,
         reconciled=account.reconciled,
+        seq=account.state_seq,
+    )
+
+
+def _high_water_mark(account: Account, events: list[Event]) -> HighWaterMarkResult:
+    before = next((event.body.before for event in events if isinstance(event.body, HighWaterMarkSet)), None)
+    cool_down = account.profile.limits.breaker_cool_down_seconds
+    return HighWaterMarkResult(
+        account_id=account.account_id,
+        before=amount(account.high_water_mark) if before is None else before,
+        high_water_mark=amount(account.high_water_mark),
+        equity=amount(account.equity),
+        drawdown=share(max(account.high_water_mark - account.equity, 0), account.high_water_mark),
+        consequences=[
+            "drawdown is measured from this mark from now on, and a higher equity raises it again",
+            f"an open drawdown breaker opens halfway after {cool_down} s without its condition, or by a reset",
+            "kill switches in force stay in force until they are released",
+            "cash, positions, profit and the day's start stay as they are",
+        ],
         seq=account.state_seq,
     )
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from services.risk.core.bodies import OrderTerms, Quote
-from shared.schemas.accounts import AccountCreate, CashMovement, DayRoll, Reconciliation
+from shared.schemas.accounts import AccountCreate, CashMovement, DayRoll, HighWaterMarkUpdate, Reconciliation
 from shared.schemas.instruments import Instrument, ScenarioSet
 from shared.schemas.kill_switches import KillAcknowledgement, KillReason, KillReductions, KillSwitchCreate
 from shared.schemas.limits import LimitsRollback, LimitsUpdate
@@ -143,6 +143,15 @@ class MoveCash:
 
 
 @dataclass(frozen=True, slots=True)
+class SetHighWaterMark:
+    """Correct an account's high-water mark."""
+
+    account_id: str
+    request: HighWaterMarkUpdate
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
 class Reconcile:
     """Compare an account with its broker, and take the broker's word where asked to."""
 
@@ -231,6 +240,7 @@ Command = (
     | ApplyFill
     | RollDay
     | MoveCash
+    | SetHighWaterMark
     | Reconcile
     | ResetBreaker
     | ActivateKillSwitch

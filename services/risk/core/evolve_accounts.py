@@ -20,6 +20,7 @@ from shared.schemas.events import (
     CashMoved,
     DayRolled,
     EngineStarted,
+    HighWaterMarkSet,
     InstrumentSet,
     LevelChanged,
     LimitsSet,
@@ -115,6 +116,13 @@ def cash_moved(state: FirmState, body: CashMoved, seq: int) -> None:
     account.high_water_mark += paid
     account.caps.set(account)
     move_clock(account, micros(body.ts_event))
+
+
+def high_water_mark_set(state: FirmState, body: HighWaterMarkSet, seq: int) -> None:
+    """Take an admin's word on the highest equity there was."""
+    account = state.accounts[body.account_id]
+    account.high_water_mark = units(body.high_water_mark)
+    account.caps.set(account)
 
 
 def day_rolled(state: FirmState, body: DayRolled, seq: int) -> None:

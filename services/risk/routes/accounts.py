@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Response
 
-from services.risk.dependencies import AccountPath, EngineDep, OfficerDep, OperatorDep, ReaderDep
+from services.risk.dependencies import AccountPath, AdminDep, EngineDep, OfficerDep, OperatorDep, ReaderDep
 from services.risk.handlers import accounts as handlers
 from shared.pagination import DEFAULT_LIMIT, BadCursor, PageLimit
 from shared.problems import Conflict, NotFound, declare
@@ -13,6 +13,8 @@ from shared.schemas.accounts import (
     AccountStatus,
     CashMovement,
     DayRoll,
+    HighWaterMarkResult,
+    HighWaterMarkUpdate,
     LiquidationPlan,
     Reconciliation,
     ReconciliationResult,
@@ -116,6 +118,18 @@ async def move_cash(
 ) -> AccountStatus:
     """Pay in, or out. The same movement again changes nothing; another under its id is 409."""
     return await handlers.move_cash(engine, account_id, request, caller)
+
+
+@router.put("/{account_id}/high-water-mark", responses=_CHANGED)
+async def set_high_water_mark(
+    account_id: AccountPath, request: HighWaterMarkUpdate, engine: EngineDep, caller: AdminDep
+) -> HighWaterMarkResult:
+    """Correct a high-water mark, such as one a wrong price raised. One below the account's equity is 409.
+
+    Releases, day rolls and resets never change it: only this, cash movements and adopted reconciliations do, and a
+    higher equity raises it. A drawdown switch that was pulled stays in force until it is released.
+    """
+    return await handlers.set_high_water_mark(engine, account_id, request, caller)
 
 
 @router.post("/{account_id}/day-roll", responses=_CHANGED)

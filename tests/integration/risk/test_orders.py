@@ -103,6 +103,12 @@ async def test_roles_are_kept_apart(risk: RiskClient) -> None:
     refused = [
         ("POST", "/accounts/main/orders", order("o1"), (Role.VIEWER, Role.ADMIN, Role.RISK_OFFICER)),
         ("PUT", "/accounts/main/limits", limits, (Role.VIEWER, Role.TRADER, Role.SERVICE)),
+        (
+            "PUT",
+            "/accounts/main/high-water-mark",
+            {"high_water_mark": "200000", "reason": "testing roles"},
+            (Role.VIEWER, Role.TRADER, Role.SERVICE, Role.RISK_OFFICER),
+        ),
         ("POST", "/emergency-stop", stop, (Role.VIEWER, Role.TRADER, Role.SERVICE, Role.RISK_OFFICER)),
         ("POST", "/kill-switches/x/release", stop, (Role.VIEWER, Role.TRADER, Role.SERVICE, Role.RISK_OFFICER)),
         ("POST", "/marks", {"marks": []}, (Role.VIEWER, Role.TRADER, Role.RISK_OFFICER)),

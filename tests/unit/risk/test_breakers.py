@@ -4,11 +4,15 @@ from typing import Any
 
 import pytest
 
-from services.risk.core.commands import PassTime, ReleaseKillSwitch, ResetBreaker, SetLimits
+from services.risk.core.answers import answer
+from services.risk.core.commands import PassTime, ReleaseKillSwitch, ResetBreaker, SetHighWaterMark, SetLimits
 from services.risk.core.liquidation import liquidation_plan
 from services.risk.core.outcome import RefusalKind, Refused
+from services.risk.core.units import amount
 from services.risk.core.views import account_status
+from shared.schemas.accounts import HighWaterMarkUpdate
 from shared.schemas.breakers import BreakerState
+from shared.schemas.decisions import RiskLevel
 from shared.schemas.kill_switches import KillReason
 from shared.schemas.limits import LimitsUpdate
 from tests.unit.risk.desk import Desk, codes, wide
@@ -21,6 +25,11 @@ def losing(**limits: Any) -> Desk:
     desk = Desk(wide(**limits))
     desk.trade("BUY", 500, 100)
     return desk
+
+
+def correct(desk: Desk, high_water_mark: Any) -> Any:
+    request = HighWaterMarkUpdate(high_water_mark=high_water_mark, reason="a wrong price raised it")
+    return desk.send(SetHighWaterMark("main", request, "eve"))
 
 
 def reset(desk: Desk, name: str) -> Any:
@@ -208,3 +217,49 @@ def test_a_limit_next_to_nothing_trips_on_something_and_not_on_nothing() -> None
     assert desk.account.halted == ()
     desk.mark(STOCK="99.99")
     assert set(desk.account.halted) == {"daily_loss", "drawdown"}
+
+
+class TestHighWaterMark:
+    """A price that was wrong, and was confirmed all the same, must not stop an account for ever."""
+
+    def poisoned(self) -> Desk:
+        desk = losing(max_drawdown_fraction=0.2, kill_margin=1.0)
+        desk.mark(STOCK=1_000_000)
+        desk.mark(STOCK=100)
+        assert [switch.kind for switch in desk.state.kill_switches.values()] == [KillReason.DRAWDOWN]
+        return desk
+
+    def release(self, desk: Desk) -> None:
+        for kill_switch_id in [name for held in desk.state.stopped.values() for name in held]:
+            desk.send(ReleaseKillSwitch(kill_switch_id, "the price was wrong", "eve"))
+        desk.later(1)
+        desk.mark(STOCK=100)
+
+    def test_a_release_alone_does_not_help_and_a_correction_does(self) -> None:
+        desk = self.poisoned()
+        self.release(desk)
+        assert desk.state.stopped
+        correct(desk, 100_000)
+        assert desk.state.stopped, "a correction releases nothing"
+        self.release(desk)
+        assert not desk.state.stopped
+        assert account_status(desk.state, desk.account).drawdown == 0
+        assert desk.account.level is RiskLevel.GREEN
+
+    def test_the_answer_says_what_it_was_what_it_is_and_what_follows(self) -> None:
+        desk = self.poisoned()
+        request = HighWaterMarkUpdate.model_validate({"high_water_mark": "125000", "reason": "a wrong price"})
+        command = SetHighWaterMark("main", request, "eve")
+        events = desk.send(command)
+        assert not isinstance(events, Refused)
+        found = answer(desk.state, command, list(events))
+        assert (found.before, found.high_water_mark, found.drawdown) == (500_050_000, 125_000, 0.2)
+        assert any("until they are released" in each for each in found.consequences)
+        assert desk.send(command) == ()
+
+    def test_it_is_never_below_the_equity(self) -> None:
+        desk = losing()
+        outcome = correct(desk, "99999.99")
+        assert isinstance(outcome, Refused)
+        assert outcome.kind is RefusalKind.CONFLICT
+        assert amount(desk.account.high_water_mark) == 100_000
