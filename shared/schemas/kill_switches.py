@@ -120,6 +120,10 @@ class KillSwitchView(Contract):
     released_at: UtcDatetime | None = None
     release_reason: str | None = None
     cancelled_orders: int = Field(description="Open orders whose reservations the activation released.")
+    known: bool = Field(
+        default=True,
+        description="False where no account had seen the strategy when it was stopped: is its name mistyped?",
+    )
     acknowledged_by: list[str] = Field(default=[], description="Execution engines that have sent the cancels.")
     kill_epoch: int = Field(default=0, description="Approvals of an earlier epoch in this scope are void.")
     seq: int

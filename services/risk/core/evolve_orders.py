@@ -31,8 +31,9 @@ def decided(state: FirmState, body: Decided, seq: int) -> None:
         _sent(account, order, verdict.ts)
     else:
         record = OrderRecord(order, body, seq, OrderStatus.DENIED, 0)
+        strategy = account.strategies.setdefault(order.strategy_id, Strategy())
         if any(each.code is DenialCode.REPEATED_EXECUTION for each in verdict.broken):
-            account.strategies.setdefault(order.strategy_id, Strategy()).disabled = True
+            strategy.disabled = True
     account.orders[order.client_order_id] = record
     move_clock(account, verdict.ts)
 

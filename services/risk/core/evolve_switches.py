@@ -9,7 +9,7 @@ from shared.schemas.events import (
     KillSwitchActivated,
     KillSwitchReleased,
 )
-from shared.schemas.kill_switches import KillSwitchView
+from shared.schemas.kill_switches import KillScope, KillSwitchView
 from shared.schemas.orders import OrderStatus
 
 
@@ -29,6 +29,7 @@ def activated(state: FirmState, body: KillSwitchActivated, seq: int) -> None:
         activated_by=body.by,
         activated_at=body.ts_event,
         cancelled_orders=len(body.cancelled),
+        known=_known(state, body),
         kill_epoch=state.kill_epoch,
         seq=seq,
     )
@@ -60,6 +61,12 @@ def heartbeat_set(state: FirmState, body: HeartbeatSet, seq: int) -> None:
         state.heartbeats[body.strategy_id] = body.timeout_seconds
     else:
         state.heartbeats.pop(body.strategy_id, None)
+
+
+def _known(state: FirmState, body: KillSwitchActivated) -> bool:
+    if body.scope is not KillScope.STRATEGY:
+        return True
+    return body.target in state.heartbeats or any(body.target in each.strategies for each in state.accounts.values())
 
 
 def _put(state: FirmState, switch: KillSwitchView) -> None:

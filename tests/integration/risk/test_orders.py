@@ -95,6 +95,10 @@ async def test_what_does_not_exist_is_a_404(risk: RiskClient) -> None:
         ("POST", "/accounts/main/orders/none/cancel", {"reason": "as told"}),
     ]:
         assert (await risk.call(method, path, body)).status_code == 404, path
+    for scope, target in (("ACCOUNT", "none"), ("SYMBOL", "NONE")):
+        stop = {"scope": scope, "target": target, "reason": "mistyped"}
+        assert (await risk.call("POST", "/kill-switches", stop, Role.ADMIN)).status_code == 404, scope
+    assert (await risk.ok("GET", "/kill-switches"))["items"] == []
 
 
 async def test_roles_are_kept_apart(risk: RiskClient) -> None:
