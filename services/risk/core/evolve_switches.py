@@ -1,7 +1,7 @@
 """The state after what happened to kill switches and heartbeats."""
 
 from services.risk.core.evolve_orders import end
-from services.risk.core.state import FirmState
+from services.risk.core.state import OPEN, FirmState
 from shared.schemas.events import (
     HeartbeatSet,
     KillAcknowledged,
@@ -17,7 +17,10 @@ def activated(state: FirmState, body: KillSwitchActivated, seq: int) -> None:
     """Stop a scope; its open orders end and free what they held."""
     for cancelled in body.cancelled:
         account = state.accounts[cancelled.account_id]
-        end(state, account, account.orders[cancelled.client_order_id], OrderStatus.CANCELLED)
+        record = account.orders[cancelled.client_order_id]
+        # Older journals name an order twice where two switches were pulled by one event.
+        if record.status in OPEN:
+            end(state, account, record, OrderStatus.CANCELLED)
     state.kill_epoch += 1
     switch = KillSwitchView(
         kill_switch_id=body.kill_switch_id,

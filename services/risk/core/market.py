@@ -1,5 +1,7 @@
 """Decide on instruments, marks and scenarios."""
 
+from collections.abc import Iterable
+
 from services.risk.core.bodies import Marked, Quote
 from services.risk.core.commands import THE_ENGINE, ActivateKillSwitch, SetInstruments, SetMarks, SetScenarios
 from services.risk.core.kill_switches import activate
@@ -50,7 +52,7 @@ def set_marks(state: FirmState, command: SetMarks, now: int) -> Outcome:
     """
     taken: list[Quote] = []
     doubted: list[Quote] = []
-    confirmed: list[Quote] = []
+    confirmed: dict[str, Quote] = {}
     newest: dict[str, HeldMark] = {}
     for quote in command.marks:
         symbol = quote.symbol
@@ -68,7 +70,7 @@ def set_marks(state: FirmState, command: SetMarks, now: int) -> Outcome:
         elif not _absurd(state, command.simulation_id, quote):
             taken.append(quote)
             if held is not None and held.suspect and _far(quote, held.price, terms):
-                confirmed.append(quote)
+                confirmed[symbol] = quote
             newest[symbol] = HeldMark(quote.price, quote.ts, quote.delta, quote.quality)
     if command.simulation_id is None:
         taken = list({quote.symbol: quote for quote in taken}.values())
@@ -78,10 +80,10 @@ def set_marks(state: FirmState, command: SetMarks, now: int) -> Outcome:
         return ()
     marks = Event(EventKind.MARKS_SET, None, Marked(command.simulation_id, taken, doubted, now))
     # A simulation's prices stop nobody: a switch on a symbol is the whole firm's.
-    return (marks, *_spikes(state, confirmed if command.simulation_id is None else [], now))
+    return (marks, *_spikes(state, confirmed.values() if command.simulation_id is None else (), now))
 
 
-def _spikes(state: FirmState, confirmed: list[Quote], now: int) -> list[Event]:
+def _spikes(state: FirmState, confirmed: Iterable[Quote], now: int) -> list[Event]:
     """Return the switches that confirmed jumps pull, where their instruments ask for it."""
     events: list[Event] = []
     for quote in confirmed:

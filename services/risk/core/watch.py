@@ -1,5 +1,7 @@
 """What follows from a change: breakers trip, open halfway and close, levels change, accounts are stopped."""
 
+from collections.abc import Iterator
+
 from services.risk.core.breakers import KILLS, Breaker, Step, limit_of, next_step, threshold_of, tidy
 from services.risk.core.commands import THE_ENGINE, ActivateKillSwitch, ResetBreaker
 from services.risk.core.kill_switches import activate
@@ -27,32 +29,34 @@ _WHY = {
 }
 
 
-def watch(state: FirmState, account: Account, now: int) -> list[Event]:
-    """Return what an account's measures, as they are now, change about its breakers, its level and its life."""
+def watch(state: FirmState, account: Account, now: int) -> Iterator[Event]:
+    """Yield what an account's measures, as they are now, change about its breakers, its level and its life.
+
+    Whoever asks brings the state forward by each event before it asks for the next: what one switch has cancelled,
+    the next one has not.
+    """
     found = measures(state, account)
     time = now if account.simulation_id is None or account.clock is None else account.clock
-    events: list[Event] = []
     for name, value in watched(found).items():
-        events += _breaker(state, account, name, value, time)
+        yield from _breaker(state, account, name, value, time)
     level, why = standing(account, found)
     if level is not account.level:
         body = LevelChanged(account_id=account.account_id, level=level, reason=why, ts_event=moment(time))
-        events.append(Event(EventKind.LEVEL_CHANGED, account.account_id, body))
-    return events
+        yield Event(EventKind.LEVEL_CHANGED, account.account_id, body)
 
 
-def _breaker(state: FirmState, account: Account, name: BreakerName, value: float, now: int) -> list[Event]:
+def _breaker(state: FirmState, account: Account, name: BreakerName, value: float, now: int) -> Iterator[Event]:
     limits = account.profile.limits
     threshold, limit = threshold_of(name, limits), limit_of(name, limits)
     if threshold is None or limit is None:
-        return []
+        return
     breaker = account.breakers[name.value]
     step = next_step(breaker, value, threshold, now, limits.breaker_cool_down_seconds * 1_000_000)
-    events = [] if step is None else [_changed(account, name, breaker, step, value, threshold, now)]
+    if step is not None:
+        yield _changed(account, name, breaker, step, value, threshold, now)
     kind = KILLS.get(name)
     if kind is not None and limits.kill_margin is not None and value >= tidy(limit * limits.kill_margin):
-        events += _stop(state, account, kind, f"{name.value} at {value:.4g}, limit {limit:g}", now)
-    return events
+        yield from _stop(state, account, kind, f"{name.value} at {value:.4g}, limit {limit:g}", now)
 
 
 def _changed(

@@ -13,6 +13,7 @@ from services.risk.core.views import account_status
 from shared.schemas.accounts import HighWaterMarkUpdate
 from shared.schemas.breakers import BreakerState
 from shared.schemas.decisions import RiskLevel
+from shared.schemas.events import KillSwitchActivated
 from shared.schemas.kill_switches import KillReason
 from shared.schemas.limits import LimitsUpdate
 from tests.unit.risk.desk import Desk, codes, wide
@@ -217,6 +218,20 @@ def test_a_limit_next_to_nothing_trips_on_something_and_not_on_nothing() -> None
     assert desk.account.halted == ()
     desk.mark(STOCK="99.99")
     assert set(desk.account.halted) == {"daily_loss", "drawdown"}
+
+
+class TestTwoStops:
+    def test_what_one_switch_cancelled_the_next_one_of_the_same_event_does_not(self) -> None:
+        desk = losing(max_drawdown_fraction=0.2, max_daily_loss_fraction=0.2, kill_margin=1.0)
+        resting = desk.order("BUY", 1, order_type="LIMIT", limit_price="50")
+        desk.mark(STOCK=60)
+        pulled = [each.body for each in desk.journal if isinstance(each.body, KillSwitchActivated)]
+        assert [each.kind for each in pulled] == ["DRAWDOWN", "LOSS_LIMIT"]
+        assert [[order.client_order_id for order in each.cancelled] for each in pulled] == [
+            [resting.client_order_id],
+            [],
+        ]
+        assert [switch.cancelled_orders for switch in desk.state.kill_switches.values()] == [1, 0]
 
 
 class TestHighWaterMark:

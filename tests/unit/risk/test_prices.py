@@ -146,6 +146,17 @@ class TestSpikes:
         assert codes(desk.order("SELL", 10)) == []
         assert codes(desk.order(quantity="0.01", symbol="COIN")) == []
 
+    def test_two_confirmed_jumps_of_one_batch_pull_one_switch(self) -> None:
+        desk = Desk(wide())
+        desk.send(SetInstruments((STOCK.model_copy(update={"halt_on_jump": True}),), "ada"))
+        desk.trade("BUY", 10, 100)
+        desk.order("BUY", 1, order_type="LIMIT", limit_price="90")
+        at = micros(desk.now)
+        prices = enumerate((150, 150, 100, 100), start=1)
+        marks = tuple(Quote("STOCK", units(Decimal(price)), at + number * 1_000_000) for number, price in prices)
+        desk.send(SetMarks(None, marks))
+        assert [each.cancelled_orders for each in desk.state.kill_switches.values()] == [1]
+
     def test_and_nothing_where_it_does_not(self) -> None:
         assert self.jumped().state.kill_switches == {}
 
