@@ -2,7 +2,7 @@
 
 from services.risk.core.breakers import tidy
 from services.risk.core.scenarios import current_exposures
-from services.risk.core.state import Account, FirmState
+from services.risk.core.state import UNUSED, Account, FirmState
 from services.risk.core.units import SCALE, SCALE2
 from services.risk.core.var.historical import historical
 from shared.schemas.breakers import BreakerName
@@ -99,6 +99,8 @@ def utilisations(account: Account, found: dict[str, float]) -> list[Utilisation]
 def standing(account: Account, found: dict[str, float]) -> tuple[RiskLevel, str]:
     """Return the level of an account and why: by the worst share of a limit its positions use."""
     worst = max(utilisations(account, found), key=lambda each: each.utilisation)
+    if not worst.utilisation:
+        return RiskLevel.GREEN, UNUSED
     return level_of(worst.utilisation), f"{worst.name} uses {worst.utilisation:.0%} of its limit"
 
 

@@ -16,6 +16,8 @@ from shared.schemas.kill_switches import KillScope, KillSwitchView
 from shared.schemas.limits import Limits, LimitsView
 from shared.schemas.orders import FillResult, OrderStatus
 
+# Why an account that holds nothing and has lost nothing has its level.
+UNUSED = "no limit is in use"
 OPEN = frozenset({OrderStatus.OPEN, OrderStatus.PARTIALLY_FILLED})
 
 
@@ -118,7 +120,7 @@ class Account:
     # Newest time a command of a simulated account carried: its clock.
     clock: int | None = None
     level: RiskLevel = RiskLevel.GREEN
-    level_reason: str = "nothing was traded yet"
+    level_reason: str = UNUSED
     breakers: dict[str, Breaker] = field(default_factory=breakers)
     # Names of the breakers that are not closed.
     halted: tuple[str, ...] = ()

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from services.risk.core.breakers import WARNING, threshold_of, tidy
-from services.risk.core.levels import measures, share, utilisations, watched
+from services.risk.core.levels import measures, share, standing, utilisations, watched
 from services.risk.core.positions import Position, unrealised_pnl
 from services.risk.core.state import Account, FirmState, OrderRecord
 from services.risk.core.units import SCALE2, amount, moment
@@ -19,6 +19,10 @@ def account_status(state: FirmState, account: Account) -> AccountStatus:
     positions = [_position(state, account, symbol) for symbol in sorted(account.positions)]
     switches = list(state.active_switches(account.account_id, None, None))
     level, why = account.level, account.level_reason
+    standing_now, why_now = standing(account, found)
+    if standing_now is level:
+        # The reason on record is that of the moment the level changed.
+        why = why_now
     if switches:
         level, why = RiskLevel.BLACK, f"{switches[0].scope} is stopped: {switches[0].reason}"
     net = sum(

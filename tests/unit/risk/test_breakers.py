@@ -220,6 +220,26 @@ def test_a_limit_next_to_nothing_trips_on_something_and_not_on_nothing() -> None
     assert set(desk.account.halted) == {"daily_loss", "drawdown"}
 
 
+class TestReasons:
+    def why(self, desk: Desk) -> tuple[str, str]:
+        status = account_status(desk.state, desk.account)
+        return status.risk_level, status.risk_level_reason
+
+    def test_the_status_says_why_its_level_holds_now_not_why_it_came(self) -> None:
+        desk = Desk(wide(max_gross_exposure=1, max_daily_loss_fraction=0.1))
+        assert self.why(desk) == ("GREEN", "no limit is in use")
+        desk.trade("BUY", 100, 100)
+        assert self.why(desk) == ("GREEN", "gross_exposure uses 10% of its limit")
+        desk.trade("BUY", 520, 100)
+        assert self.why(desk) == ("YELLOW", "gross_exposure uses 62% of its limit")
+        desk.mark(STOCK=90)
+        # 6.2 % of loss; the level is the same, its reason another.
+        assert self.why(desk) == ("YELLOW", "daily_loss uses 62% of its limit")
+        desk.mark(STOCK=100)
+        desk.trade("SELL", 620, 100)
+        assert self.why(desk) == ("GREEN", "no limit is in use")
+
+
 class TestTwoStops:
     def test_what_one_switch_cancelled_the_next_one_of_the_same_event_does_not(self) -> None:
         desk = losing(max_drawdown_fraction=0.2, max_daily_loss_fraction=0.2, kill_margin=1.0)
