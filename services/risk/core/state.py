@@ -18,6 +18,8 @@ from shared.schemas.orders import FillResult, OrderStatus
 
 # Why an account that holds nothing and has lost nothing has its level.
 UNUSED = "no limit is in use"
+# Before any time a command can carry: a simulation may be set long before 1970, where times are below zero.
+_LONG_AGO = -(10**20)
 OPEN = frozenset({OrderStatus.OPEN, OrderStatus.PARTIALLY_FILLED})
 
 
@@ -52,8 +54,8 @@ class Strategy:
     """What is counted of one strategy in one account."""
 
     # When its next message would be due at its highest lasting rate, in nanoseconds.
-    due: int = 0
-    window: int = 0
+    due: int = _LONG_AGO
+    window: int = _LONG_AGO
     executions: int = 0
     disabled: bool = False
 
@@ -130,7 +132,7 @@ class Account:
     # Whether the session before this one was closed by a roll.
     rolled: bool = False
     state_seq: int = 0
-    due: int = 0
+    due: int = _LONG_AGO
     positions: dict[str, Position] = field(default_factory=dict)
     orders: dict[str, OrderRecord] = field(default_factory=dict)
     open_orders: dict[str, OrderRecord] = field(default_factory=dict)

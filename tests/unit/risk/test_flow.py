@@ -1,9 +1,15 @@
 """How orders are sent: throttles, duplicates, own orders on the other side, slices of a parent."""
 
+from datetime import UTC, datetime
+from decimal import Decimal
+
 import pytest
 
-from services.risk.core.commands import CloseOrder, ResetBreaker
+from services.risk.core.bodies import OrderTerms, Quote
+from services.risk.core.commands import CloseOrder, OpenAccount, PlaceOrder, ResetBreaker, SetMarks
 from services.risk.core.outcome import RefusalKind, Refused
+from services.risk.core.units import SCALE, micros
+from shared.schemas.accounts import AccountCreate
 from shared.schemas.orders import OrderClose, OrderStatus
 from tests.unit.risk.desk import Desk, codes, wide
 
@@ -154,3 +160,25 @@ def test_orders_that_are_open_are_counted() -> None:
     assert codes(desk.order()) == ["MAX_OPEN_ORDERS"]
     desk.fill(first, 1, 100)
     assert codes(desk.order()) == []
+
+
+def test_a_simulation_before_1970_is_throttled_as_any_other() -> None:
+    """Measured: its first order was 157,455,000,000 messages too many, as nothing counted from 1970."""
+    desk = Desk()
+    began = datetime(1965, 1, 4, 14, 30, tzinfo=UTC)
+    limits = wide(max_messages_per_second=1, max_message_burst=2, max_repeated_executions=3)
+    opened = {"account_id": "old", "base_currency": "USD", "initial_cash": Decimal(100_000), "simulation_id": "s"}
+    desk.send(OpenAccount(AccountCreate(**opened, limits=limits, ts_event=began), "ada"))
+
+    def order(seconds: int) -> list[str]:
+        desk.count += 1
+        at = micros(began) + seconds * 1_000_000
+        desk.send(SetMarks("s", (Quote("STOCK", 100 * SCALE, at),)))
+        terms = OrderTerms(f"o-{desk.count}", "trend", "STOCK", True, SCALE, ts=at)
+        desk.send(PlaceOrder("old", terms, "ada"))
+        return [each.code.value for each in desk.state.accounts["old"].orders[f"o-{desk.count}"].decided.verdict.broken]
+
+    assert [order(0) for _ in range(3)] == [[], [], ["MESSAGE_RATE"]]
+    # The window is one of 60 seconds, not all the time until 1970.
+    assert [order(seconds) for seconds in (30, 60, 90, 110)] == [[], [], [], []]
+    assert order(115) == ["REPEATED_EXECUTION"]
