@@ -1,5 +1,6 @@
 """What every wire contract is made of."""
 
+import re
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any, Generic, TypeVar
@@ -25,9 +26,13 @@ class Contract(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, ser_json_inf_nan="null")
 
 
+# Pydantic checks the rest; it would also take a number, bare or as text, as seconds or milliseconds since 1970.
+_DATE_AND_TIME = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}", re.ASCII)
+
+
 def _require_text(value: Any) -> Any:
-    # Pydantic would take a bare number as seconds since 1970; which unit was meant is a guess nobody should make.
-    if isinstance(value, int | float):
+    # Which unit of a number was meant is a guess nobody should make.
+    if isinstance(value, int | float) or (isinstance(value, str) and not _DATE_AND_TIME.match(value)):
         raise PydanticCustomError("timestamp_number", "Send a timestamp as ISO 8601 text with an offset")
     return value
 

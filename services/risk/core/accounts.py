@@ -1,15 +1,19 @@
 """Decide on accounts: their opening, limits, cash and days."""
 
+from datetime import date, timedelta
+
 from services.risk.core.commands import MoveCash, OpenAccount, RollBackLimits, RollDay, SetHighWaterMark, SetLimits
 from services.risk.core.fills import MOST_CASH
 from services.risk.core.orders import time_of
-from services.risk.core.outcome import Event, Outcome, conflict, fingerprint, invalid, not_found
+from services.risk.core.outcome import Event, Outcome, Refused, conflict, fingerprint, invalid, not_found
 from services.risk.core.state import Account, FirmState
 from services.risk.core.units import SCALE, amount, micros, moment, text, units
 from shared.schemas.events import AccountOpened, CashMoved, DayRolled, HighWaterMarkSet, LimitsSet
 from shared.schemas.journal import EventKind
 from shared.schemas.limits import Limits
 
+# No market stays closed for longer.
+_FURTHEST_SESSION = timedelta(days=10)
 _MOST_INITIAL_CASH = 10**15 * SCALE
 
 
@@ -23,6 +27,9 @@ def open_account(state: FirmState, command: OpenAccount, now: int) -> Outcome:
         return conflict(f"account {request.account_id} was opened with other values")
     if units(request.initial_cash) > _MOST_INITIAL_CASH:
         return invalid(f"an account starts with at most {amount(_MOST_INITIAL_CASH):f}")
+    refused = _too_far(request.session_date, now) if request.simulation_id is None else None
+    if refused is not None:
+        return refused
     time = moment(now) if request.simulation_id is None else (request.ts_event or moment(now))
     body = AccountOpened(
         account_id=request.account_id,
@@ -125,6 +132,14 @@ def set_high_water_mark(state: FirmState, command: SetHighWaterMark, now: int) -
     return (Event(EventKind.HIGH_WATER_MARK_SET, account.account_id, body),)
 
 
+def _too_far(session: date | None, now: int) -> Refused | None:
+    """Return why a live account cannot be in a session: a roll cannot be undone, so no slip may take it years on."""
+    latest = moment(now).date() + _FURTHEST_SESSION
+    if session is None or session <= latest:
+        return None
+    return invalid(f"the session of {session} is more than {_FURTHEST_SESSION.days} days ahead; the account is live")
+
+
 def roll_day(state: FirmState, command: RollDay, now: int) -> Outcome:
     """Close a trading day; the same roll again gives no event, one backwards is refused."""
     account = state.accounts.get(command.account_id)
@@ -135,6 +150,9 @@ def roll_day(state: FirmState, command: RollDay, now: int) -> Outcome:
         return ()
     if following <= account.session_date:
         return conflict(f"the account is in the session of {account.session_date}")
+    refused = _too_far(following, now) if account.simulation_id is None else None
+    if refused is not None:
+        return refused
     given = command.request.ts_event
     time = time_of(account, micros(given) if given else None, now)
     if time is None:

@@ -2,14 +2,14 @@
 
 from services.risk.core.bodies import Filled
 from services.risk.core.commands import ApplyFill
-from services.risk.core.orders import time_of
-from services.risk.core.outcome import Event, Outcome, conflict, invalid, not_found
+from services.risk.core.orders import impossible, time_of
+from services.risk.core.outcome import Event, Outcome, Refused, conflict, invalid, not_found
 from services.risk.core.positions import fill
-from services.risk.core.state import OPEN, FirmState
+from services.risk.core.state import OPEN, Account, FirmState, OrderRecord
 from services.risk.core.units import SCALE, SCALE2, amount, micros, units
 from services.risk.core.valuation import rate_of
 from shared.schemas.journal import EventKind
-from shared.schemas.orders import OrderStatus
+from shared.schemas.orders import Fill, OrderStatus
 
 # Beyond it, cash would not fit its column; no real execution comes near.
 LARGEST_NOTIONAL = 10**16 * SCALE
@@ -31,11 +31,9 @@ def apply_fill(state: FirmState, command: ApplyFill, now: int) -> Outcome:
         if known[0] == (report.client_order_id, price, quantity, fee):
             return ()
         return conflict(f"trade_id {report.trade_id} was used for another fill")
-    record = account.orders.get(report.client_order_id)
-    if record is None:
-        return not_found(f"account {account.account_id} has no order {report.client_order_id}")
-    if record.status is OrderStatus.DENIED:
-        return conflict(f"order {report.client_order_id} was denied")
+    record = _order(account, report, now)
+    if isinstance(record, Refused):
+        return record
     most = record.leaves
     if record.replacement is not None and quantity > most:
         # The venue has taken a replacement that it has not acknowledged.
@@ -85,3 +83,16 @@ def apply_fill(state: FirmState, command: ApplyFill, now: int) -> Outcome:
         time,
     )
     return (Event(EventKind.FILL_APPLIED, account.account_id, body),)
+
+
+def _order(account: Account, report: Fill, now: int) -> OrderRecord | Refused:
+    """Return the order an execution is of."""
+    refused = impossible(account, micros(report.ts_event), now)
+    if refused is not None:
+        return refused
+    record = account.orders.get(report.client_order_id)
+    if record is None:
+        return not_found(f"account {account.account_id} has no order {report.client_order_id}")
+    if record.status is OrderStatus.DENIED:
+        return conflict(f"order {report.client_order_id} was denied")
+    return record

@@ -9,7 +9,7 @@ from services.risk.core.outcome import Event, Outcome, Refused, conflict, invali
 from services.risk.core.positions import HeldMark
 from services.risk.core.state import FirmState
 from services.risk.core.terms import Terms, worth
-from services.risk.core.units import SCALE, moment, text
+from services.risk.core.units import LIVE_SINCE, SCALE, moment, text
 from shared.schemas.base import Severity
 from shared.schemas.events import InstrumentSet, ScenariosSet
 from shared.schemas.journal import EventKind
@@ -57,7 +57,7 @@ def set_marks(state: FirmState, command: SetMarks, now: int) -> Outcome:
     for quote in command.marks:
         symbol = quote.symbol
         terms = state.instruments.get(symbol)
-        if terms is None or (command.simulation_id is None and quote.ts > now + _CLOCK_SKEW):
+        if terms is None or (command.simulation_id is None and not LIVE_SINCE <= quote.ts <= now + _CLOCK_SKEW):
             continue
         held = newest.get(symbol) or state.marks.get((command.simulation_id, symbol))
         if held is not None and (quote.ts < held.ts or _same(quote, held)):

@@ -134,7 +134,10 @@ async def set_high_water_mark(
 
 @router.post("/{account_id}/day-roll", responses=_CHANGED)
 async def roll_day(account_id: AccountPath, request: DayRoll, engine: EngineDep, caller: OperatorDep) -> AccountStatus:
-    """Close the trading day and start the next. The same roll again changes nothing; one backwards is 409."""
+    """Close the trading day and start the next. The same roll again changes nothing; one backwards is 409.
+
+    A live account is not rolled further than ten days from today: a roll cannot be undone.
+    """
     return await handlers.roll_day(engine, account_id, request, caller)
 
 
