@@ -5,7 +5,7 @@ from services.risk.core.outcome import Event
 from services.risk.core.state import FirmState
 from services.risk.core.units import amount
 from services.risk.gauges import show_kill_switches
-from services.risk.metrics import FILLS, ORDERS, REJECTED
+from services.risk.metrics import FILLS, ORDERS, OVERFILLS, REJECTED
 from shared.logging import Category, get_trading_logger
 from shared.logging.context import correlation_id
 from shared.schemas.decisions import Verdict
@@ -55,6 +55,15 @@ def _record(state: FirmState, event: Event) -> None:
             )
         case Filled() as body:
             FILLS.inc()
+            if body.overfilled:
+                OVERFILLS.inc()
+                _TRADING.warning(
+                    "the venue executed more than was left of the order",
+                    account_id=body.account_id,
+                    client_order_id=body.client_order_id,
+                    trade_id=body.trade_id,
+                    overfilled_quantity=amount(body.overfilled),
+                )
             _TRADING.log_order_filled(
                 account_id=body.account_id,
                 client_order_id=body.client_order_id,

@@ -111,6 +111,9 @@ class FillApplied(Contract):
     position_quantity: Amount
     order_status: OrderStatus
     leaves_quantity: NonNegativeAmount
+    overfilled_quantity: NonNegativeAmount = Field(
+        default=0, validate_default=True, description="By how much the venue executed more than was left."
+    )
     telemetry: MLTelemetry | None
     request_hash: str | None = None
     by: str

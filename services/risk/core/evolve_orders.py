@@ -69,6 +69,7 @@ def filled(state: FirmState, body: Filled, seq: int) -> None:
         duplicate=False,
         order_status=body.order_status,
         leaves_quantity=amount(body.leaves),
+        overfilled_quantity=amount(body.overfilled),
         position_quantity=amount(body.position_quantity),
         realised_pnl=amount(body.realised_pnl),
         seq=seq,

@@ -19,7 +19,8 @@ MOST_CASH = 10**17 * SCALE
 def apply_fill(state: FirmState, command: ApplyFill, now: int) -> Outcome:
     """Book an execution; the same again gives no event, another under its id is refused.
 
-    One for an order that was cancelled meanwhile is booked too: the venue knows what happened.
+    One for an order that was cancelled meanwhile is booked too, and so is one of more than was left: the venue knows
+    what happened, and a position that leaves it out is wrong.
     """
     account = state.accounts.get(command.account_id)
     if account is None:
@@ -37,9 +38,8 @@ def apply_fill(state: FirmState, command: ApplyFill, now: int) -> Outcome:
     most = record.leaves
     if record.replacement is not None and quantity > most:
         # The venue has taken a replacement that it has not acknowledged.
-        most = record.replacement.quantity - (record.order.quantity - record.leaves)
-    if quantity > most:
-        return conflict(f"the fill of {amount(quantity):f} is more than the {amount(most):f} left of the order")
+        most = max(most, record.replacement.quantity - (record.order.quantity - record.leaves))
+    overfilled = max(quantity - most, 0)
     order = record.order
     terms = state.instruments[order.symbol]
     rate = rate_of(state, account, terms.currency)
@@ -50,9 +50,9 @@ def apply_fill(state: FirmState, command: ApplyFill, now: int) -> Outcome:
     change = fill(position.quantity, position.average_price, signed, price, fee, terms, rate)
     if abs(account.cash + change.cash) > MOST_CASH:
         return invalid(f"the account's cash would be beyond {amount(MOST_CASH):f}")
-    leaves = most - quantity
+    leaves = max(most - quantity, 0)
     if record.status in OPEN or leaves == 0:
-        done = leaves == 0 and (record.replacement is None or most > record.leaves)
+        done = leaves == 0 and (overfilled > 0 or record.replacement is None or most > record.leaves)
         status = OrderStatus.FILLED if done else OrderStatus.PARTIALLY_FILLED
     else:
         status = record.status
@@ -81,6 +81,7 @@ def apply_fill(state: FirmState, command: ApplyFill, now: int) -> Outcome:
         order.telemetry,
         command.by,
         time,
+        overfilled,
     )
     return (Event(EventKind.FILL_APPLIED, account.account_id, body),)
 

@@ -3,6 +3,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 
 from shared.api_keys import create_key
 from shared.roles import Role
@@ -110,6 +111,21 @@ async def test_times_a_live_account_cannot_live_at_are_refused(risk: RiskClient)
     assert (await risk.call("POST", "/accounts", far)).status_code == 422
     simulated = {**far, "simulation_id": "s", "ts_event": "9999-12-31T00:00:00Z"}
     assert (await risk.call("POST", "/accounts", simulated)).status_code == 201
+
+
+async def test_an_overfill_is_booked_told_and_counted(risk: RiskClient) -> None:
+    def overfills() -> float:
+        return REGISTRY.get_sample_value("trading_overfills_total") or 0
+
+    await risk.order("o1", "10")
+    await risk.fill("o1", "t1", "4")
+    before = overfills()
+    told = await risk.fill("o1", "t2", "7")
+    assert (told["order_status"], told["leaves_quantity"], told["overfilled_quantity"]) == ("FILLED", "0", "1")
+    assert overfills() == before + 1
+    assert (await risk.fill("o1", "t2", "7"))["duplicate"] is True
+    (position,) = (await risk.ok("GET", "/accounts/main"))["positions"]
+    assert (position["quantity"], position["open_buy_quantity"]) == ("11", "0")
 
 
 async def test_what_does_not_exist_is_a_404(risk: RiskClient) -> None:

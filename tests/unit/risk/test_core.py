@@ -88,18 +88,30 @@ class TestIdempotency:
 
 
 class TestFills:
-    def test_more_than_is_left_is_refused(self) -> None:
+    def test_more_than_is_left_is_booked_and_said(self) -> None:
+        desk = Desk()
+        decision = desk.order(quantity=10, order_type="LIMIT", limit_price="100")
+        desk.fill(decision, 4, 100)
+        result = desk.fill(decision, 7, 100)
+        assert (result.order_status, result.leaves_quantity, result.overfilled_quantity) == ("FILLED", 0, 1)
+        held = desk.held()
+        assert (held.quantity, held.open_buy_quantity) == (11, 0)
+        assert desk.account.open_orders == {}
+        assert desk.account.positions["STOCK"].bids == []
+        assert amount(desk.account.cash) == 98_900
+        # Of an order that is filled already, all of it is too much.
+        again = desk.fill(decision, 2, 100)
+        assert (again.order_status, again.leaves_quantity, again.overfilled_quantity) == ("FILLED", 0, 2)
+        assert (desk.held().quantity, desk.held().open_buy_quantity) == (13, 0)
+
+    def test_more_than_was_left_of_a_cancelled_order_is_booked_too(self) -> None:
         desk = Desk()
         decision = desk.order(quantity=10)
-        desk.fill(decision, 6, 100)
-        report = Fill(
-            trade_id="t",
-            client_order_id=decision.client_order_id,
-            price=Decimal(1),
-            quantity=Decimal(5),
-            ts_event=START,
-        )
-        assert refusal(desk.send(ApplyFill("main", report, "ada"))) is RefusalKind.CONFLICT
+        close = CloseOrder("main", decision.client_order_id, OrderStatus.CANCELLED, OrderClose(reason="done"), "ada")
+        desk.send(close)
+        result = desk.fill(decision, 12, 100)
+        assert (result.order_status, result.overfilled_quantity, result.position_quantity) == ("FILLED", 2, 12)
+        assert desk.held().open_buy_quantity == 0
 
     def test_of_unknown_and_denied_orders_are_refused(self) -> None:
         desk = Desk()
