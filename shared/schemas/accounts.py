@@ -163,7 +163,7 @@ class AccountStatus(Contract):
     simulation_id: Identifier | None
     session_date: date
     risk_level: RiskLevel
-    risk_level_reason: str
+    risk_level_reason: str = Field(description="By what is held: open orders count for utilisations, not for levels.")
     reconciled: bool = True
     equity: Amount
     cash: Amount
@@ -174,12 +174,14 @@ class AccountStatus(Contract):
     fees: Amount
     daily_loss: float
     drawdown: float
-    gross_exposure: float
-    net_exposure: float
-    leverage: float
-    tail_risk: list[TailRisk] = []
+    gross_exposure: float = Field(description="Of the positions as they are, without open orders.")
+    net_exposure: float = Field(description="Of the positions as they are, without open orders.")
+    leverage: float = Field(description="Of the positions as they are, without open orders.")
+    tail_risk: list[TailRisk] = Field(default=[], description="Of the positions as they are, without open orders.")
     open_orders: int
-    utilisations: list[Utilisation]
+    utilisations: list[Utilisation] = Field(
+        description="Of every limit that is on, as the check of an order counts it: with open orders at their worst."
+    )
     breakers: list[BreakerView] = []
     disabled_strategies: list[Identifier] = []
     positions: list[PositionView]

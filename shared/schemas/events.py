@@ -83,7 +83,7 @@ class OrderClosed(Contract):
     client_order_id: Identifier
     status: Literal[OrderStatus.CANCELLED, OrderStatus.REJECTED, OrderStatus.EXPIRED]
     reason: str
-    leaves_quantity: NonNegativeAmount
+    leaves_quantity: NonNegativeAmount = Field(description="What was left of it when it ended, and will not be filled.")
     by: str
     ts_event: UtcDatetime
 

@@ -123,7 +123,7 @@ class LimitsView(Contract):
 
 
 class Utilisation(Contract):
-    """How much of one limit is used."""
+    """How much of one limit is used, open orders at their worst included, as the check of an order counts it."""
 
     name: str
     value: float

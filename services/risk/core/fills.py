@@ -55,7 +55,8 @@ def apply_fill(state: FirmState, command: ApplyFill, now: int) -> Outcome:
         done = leaves == 0 and (overfilled > 0 or record.replacement is None or most > record.leaves)
         status = OrderStatus.FILLED if done else OrderStatus.PARTIALLY_FILLED
     else:
-        status = record.status
+        # It has ended: nothing more is expected of it, whatever else may come late.
+        status, leaves = record.status, 0
     time = micros(report.ts_event)
     if account.simulation_id is not None:
         time = time_of(account, time, now) or time

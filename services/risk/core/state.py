@@ -41,6 +41,7 @@ class OrderRecord:
     decided: Decided
     seq: int
     status: OrderStatus
+    # What was not filled of it. Of an order that has ended no more is expected, and this much may still come late.
     leaves: int
     # What it holds in the position's open quantity: the larger of its leaves and those of a replacement.
     held: int = 0

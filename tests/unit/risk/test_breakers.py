@@ -5,9 +5,17 @@ from typing import Any
 import pytest
 
 from services.risk.core.answers import answer
-from services.risk.core.commands import PassTime, ReleaseKillSwitch, ResetBreaker, SetHighWaterMark, SetLimits
+from services.risk.core.commands import (
+    PassTime,
+    ReleaseKillSwitch,
+    ResetBreaker,
+    SetHighWaterMark,
+    SetInstruments,
+    SetLimits,
+)
 from services.risk.core.liquidation import liquidation_plan
 from services.risk.core.outcome import RefusalKind, Refused
+from services.risk.core.state import UNUSED
 from services.risk.core.units import amount
 from services.risk.core.views import account_status
 from shared.schemas.accounts import HighWaterMarkUpdate
@@ -16,7 +24,7 @@ from shared.schemas.decisions import RiskLevel
 from shared.schemas.events import KillSwitchActivated
 from shared.schemas.kill_switches import KillReason
 from shared.schemas.limits import LimitsUpdate
-from tests.unit.risk.desk import Desk, codes, wide
+from tests.unit.risk.desk import STOCK, Desk, codes, wide
 
 pytestmark = pytest.mark.unit
 
@@ -238,6 +246,27 @@ class TestReasons:
         desk.mark(STOCK=100)
         desk.trade("SELL", 620, 100)
         assert self.why(desk) == ("GREEN", "no limit is in use")
+
+
+class TestUtilisation:
+    def used(self, desk: Desk) -> dict[str, float]:
+        return {each.name: each.utilisation for each in account_status(desk.state, desk.account).utilisations}
+
+    def test_open_orders_use_limits_as_the_check_of_the_next_order_says_and_make_no_level(self) -> None:
+        limits = {"max_sector_fraction": 0.25, "max_turnover": 1, "max_net_exposure": 1, "max_gross_exposure": 1}
+        desk = Desk(wide(max_position_fraction=0.1, max_intraday_position_fraction=0.2, **limits))
+        desk.send(SetInstruments((STOCK.model_copy(update={"sector": "tech"}),), "ada"))
+        assert desk.order("BUY", 98).decision == "APPROVED"
+        used = self.used(desk)
+        exact = {"position": 0.98, "sector": 0.392, "asset_class": 0.000098, "gross_exposure": 0.098}
+        exact |= {"net_exposure": 0.098, "turnover": 0.098, "intraday_position": 0.49, "initial_margin": 0.049}
+        assert {name: used[name] for name in exact} == pytest.approx(exact)
+        denied = desk.order("BUY", 3)
+        (reason,) = denied.reasons
+        assert reason.measured == pytest.approx(used["position"] * 0.1)
+        status = account_status(desk.state, desk.account)
+        assert (status.gross_exposure, status.risk_level, status.risk_level_reason) == (0, "GREEN", UNUSED)
+        assert not any(breaker.warning for breaker in status.breakers)
 
 
 class TestTwoStops:

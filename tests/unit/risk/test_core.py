@@ -22,6 +22,7 @@ from services.risk.core.orders import decision_of
 from services.risk.core.outcome import Event, RefusalKind, Refused
 from services.risk.core.translate import order_terms
 from services.risk.core.units import SCALE, amount, micros
+from services.risk.core.views import order_view
 from shared.schemas.accounts import AccountCreate, DayRoll
 from shared.schemas.limits import LimitsUpdate
 from shared.schemas.orders import Fill, Order, OrderClose, OrderStatus
@@ -126,10 +127,14 @@ class TestFills:
         close = CloseOrder("main", decision.client_order_id, OrderStatus.CANCELLED, OrderClose(reason="done"), "ada")
         desk.send(close)
         result = desk.fill(decision, 4, 100)
-        assert (result.order_status, result.leaves_quantity) == (OrderStatus.CANCELLED, Decimal(6))
+        record = desk.account.orders[decision.client_order_id]
+        assert order_view(desk.account, record).leaves_quantity == 0
+        assert (result.order_status, result.leaves_quantity) == (OrderStatus.CANCELLED, 0)
         held = desk.held()
         assert (held.quantity, held.open_buy_quantity) == (Decimal(4), Decimal(0))
-        assert desk.fill(decision, 6, 100).order_status == "FILLED"
+        assert desk.fill(decision, 2, 100).leaves_quantity == 0
+        last = desk.fill(decision, 4, 100)
+        assert (last.order_status, last.leaves_quantity, last.overfilled_quantity) == ("FILLED", 0, 0)
 
     def test_partial_fills_free_what_they_reserved(self) -> None:
         desk = Desk()
