@@ -84,6 +84,21 @@ class MarkBatch(Contract):
     marks: Annotated[list[Mark], Field(min_length=1, max_length=10_000)]
 
 
+class MarkNote(Contract):
+    """A mark that positions are not valued at, and why."""
+
+    symbol: Symbol
+    reason: str
+
+
+class MarksResult(Contract):
+    """What became of the marks that were sent: each is counted, ignored or doubted."""
+
+    count: int = Field(description="How many are news and positions are, or were, valued at.")
+    ignored: list[MarkNote] = Field(default=[], description="Those that change nothing, and why.")
+    doubted: list[MarkNote] = Field(default=[], description="Those that block orders in their symbols, and why.")
+
+
 class ScenarioSet(Contract):
     """Returns per scenario and symbol, which historical VaR and ES are measured on; the newest set replaces all.
 

@@ -16,13 +16,14 @@ from shared.schemas.breakers import BreakerResetResult, BreakerState
 from shared.schemas.decisions import Decision, RiskLevel
 from shared.schemas.denials import DenialCode
 from shared.schemas.events import AccountReconciled, HighWaterMarkSet
+from shared.schemas.instruments import MarkNote, MarksResult
 from shared.schemas.orders import OrderStatus
 
 
 def answer(state: FirmState, command: ask.Command, events: list[Event]) -> Any:  # noqa: C901 - one case per command
     """Return the answer to a command carried out now, or before where it gave no events.
 
-    An OpenAccount gives its status and whether it is new; marks and instruments give how many were new.
+    An OpenAccount gives its status and whether it is new; instruments give how many were new.
     """
     match command:
         case ask.PlaceOrder():
@@ -56,7 +57,7 @@ def answer(state: FirmState, command: ask.Command, events: list[Event]) -> Any: 
         case ask.SetInstruments():
             return len(events)
         case ask.SetMarks():
-            return sum(len(event.body.marks) for event in events if isinstance(event.body, Marked))
+            return _marks(command, events)
         case ask.ActivateKillSwitch() | ask.ReleaseKillSwitch() | ask.AcknowledgeKill():
             return state.kill_switches[command.kill_switch_id]
         case ask.SetScenarios() | ask.PromiseHeartbeat() | ask.StartEngine() | ask.PassTime():
@@ -86,6 +87,15 @@ def decision(state: FirmState, account: Account, record: OrderRecord) -> Decisio
             )
             return decision_of(replace(body, verdict=verdict), record.seq)
     return decision_of(body, record.seq)
+
+
+def _marks(command: ask.SetMarks, events: list[Event]) -> MarksResult:
+    notes = command.notes
+    return MarksResult(
+        count=sum(len(event.body.marks) for event in events if isinstance(event.body, Marked)),
+        ignored=[MarkNote(symbol=symbol, reason=reason) for symbol, reason in notes.ignored],
+        doubted=[MarkNote(symbol=symbol, reason=reason) for symbol, reason in notes.doubted],
+    )
 
 
 def _reconciled(account: Account, events: list[Event]) -> ReconciliationResult:

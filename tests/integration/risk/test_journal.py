@@ -217,6 +217,18 @@ class TestMarks:
 
         await until(taken)
 
+    async def test_whoever_sends_marks_is_told_what_became_of_each(self, risk: RiskClient) -> None:
+        now = datetime.now(UTC).isoformat()
+        marks = [
+            {"symbol": "NOPE", "price": "1", "ts_event": now},
+            {"symbol": "STOCK", "price": "101", "ts_event": now},
+            {"symbol": "OTHER", "price": "5", "quality": "critical", "ts_event": now},
+        ]
+        told = await risk.ok("POST", "/marks", {"marks": marks})
+        assert told["count"] == 1
+        assert told["ignored"] == [{"symbol": "NOPE", "reason": "not a known instrument"}]
+        assert [each["symbol"] for each in told["doubted"]] == ["OTHER"]
+
     async def test_a_critical_price_denies_orders_until_a_better_one_comes(
         self, risk: RiskClient, redis_url: str
     ) -> None:

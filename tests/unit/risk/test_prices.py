@@ -6,12 +6,14 @@ from typing import Any
 
 import pytest
 
+from services.risk.core.answers import answer
 from services.risk.core.bodies import Quote
 from services.risk.core.commands import OpenAccount, SetInstruments, SetMarks
-from services.risk.core.units import amount, micros, units
+from services.risk.core.outcome import Refused
+from services.risk.core.units import SCALE, amount, micros, units
 from shared.schemas.accounts import AccountCreate
 from shared.schemas.base import Severity
-from shared.schemas.instruments import AssetClass, Instrument
+from shared.schemas.instruments import AssetClass, Instrument, MarksResult
 from tests.unit.risk.desk import START, STOCK, Desk, codes, narrow, wide
 
 pytestmark = pytest.mark.unit
@@ -127,6 +129,63 @@ class TestJumps:
         desk.send(SetMarks(None, (first, last)))
         assert amount(desk.state.marks[None, "STOCK"].price) == 51
         assert codes(desk.order()) == []
+
+
+class TestWhatBecameOfMarks:
+    def told(self, desk: Desk, *quotes: Quote, simulation_id: str | None = None) -> MarksResult:
+        command = SetMarks(simulation_id, quotes)
+        events = desk.send(command)
+        assert not isinstance(events, Refused)
+        found = answer(desk.state, command, list(events))
+        assert isinstance(found, MarksResult)
+        assert found.count + len(found.ignored) + len(found.doubted) == len(quotes)
+        return found
+
+    def at(self, desk: Desk, seconds: float, price: int = 101, symbol: str = "STOCK") -> Quote:
+        return Quote(symbol, price * SCALE, micros(desk.now + timedelta(seconds=seconds)))
+
+    def test_each_that_changes_nothing_is_named_with_its_reason(self) -> None:
+        desk = Desk(wide())
+        long_ago = Quote("NEW", SCALE, micros(START.replace(year=1999)))
+        desk.send(SetInstruments((STOCK.model_copy(update={"symbol": "NEW"}),), "ada"))
+        quotes = [self.at(desk, 0, symbol="NOPE"), self.at(desk, -1), self.at(desk, 0, 100), self.at(desk, 6), long_ago]
+        found = self.told(desk, *quotes, self.at(desk, 1), self.at(desk, 2))
+        assert [(each.symbol, each.reason) for each in found.ignored] == [
+            ("NOPE", "not a known instrument"),
+            ("STOCK", "older than the mark held, of 2026-03-02T09:30:00Z"),
+            ("STOCK", "held already"),
+            ("STOCK", "more than 5 s ahead of the clock"),
+            ("NEW", "before 2000"),
+            ("STOCK", "a later one of the same request counts"),
+        ]
+        assert (found.count, found.doubted) == (1, [])
+        # Nothing that came to nothing is remembered by the next one.
+        assert self.told(desk, self.at(desk, 3)).ignored == []
+
+    def test_a_doubted_one_is_named_and_so_is_what_repeats_it_too_soon(self) -> None:
+        desk = Desk(wide())
+        first = self.told(desk, self.at(desk, 1, 50), quote(desk, "COIN", 49_000, quality=Severity.CRITICAL))
+        assert [(each.symbol, each.reason.partition(":")[0]) for each in first.doubted] == [
+            ("STOCK", "a jump"),
+            ("COIN", "judged critical"),
+        ]
+        (again,) = self.told(desk, self.at(desk, 1.5, 50)).ignored
+        assert again.reason == "doubted since 2026-03-02T09:30:01Z; one seen 1 s later confirms it"
+        assert self.told(desk, self.at(desk, 2, 50)).count == 1
+
+    def test_a_price_that_cannot_be_counted_is_named(self) -> None:
+        desk = Desk(wide())
+        desk.send(SetInstruments((STOCK.model_copy(update={"max_jump": 100.0}),), "ada"))
+        desk.trade("BUY", 900, 100)
+        for number in range(1, 7):
+            desk.later(1)
+            found = self.told(desk, self.at(desk, 0, 10 ** (2 + 2 * number)))
+        assert "more than can be counted" in found.ignored[0].reason
+
+    def test_of_a_simulation_every_one_counts(self) -> None:
+        desk = Desk(wide())
+        quotes = (Quote("STOCK", SCALE, -1), Quote("STOCK", SCALE, 0), self.at(desk, 9, 1))
+        assert self.told(desk, *quotes, simulation_id="s").count == 3
 
 
 class TestSpikes:
