@@ -142,7 +142,7 @@ class RiskClient:
         return self.call(calls.liquidation_plan(account_id))
 
     def set_limits(self, account_id: str, limits: Limits, reason: str) -> LimitsView:
-        """Put new limits in force."""
+        """Put new limits in force in place of the whole profile; the answer names those that `changed`."""
         return self.call(calls.set_limits(account_id, limits, reason))
 
     def set_high_water_mark(self, account_id: str, high_water_mark: Number, reason: str) -> HighWaterMarkResult:

@@ -100,7 +100,7 @@ class Limits(Contract):
 class LimitsUpdate(Contract):
     """A new limit profile, and why."""
 
-    limits: Limits
+    limits: Limits = Field(description="The whole profile: a limit that is left out goes back to its default.")
     reason: Reason
 
 
@@ -117,6 +117,7 @@ class LimitsView(Contract):
     account_id: Identifier
     version: int
     limits: Limits
+    changed: list[str] = Field(default=[], description="The limits that are not as in the version before.")
     reason: str
     set_by: str
     ts_event: UtcDatetime

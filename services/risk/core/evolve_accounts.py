@@ -27,7 +27,7 @@ from shared.schemas.events import (
     ScenariosSet,
     StrategyEnabled,
 )
-from shared.schemas.limits import LimitsView
+from shared.schemas.limits import Limits, LimitsView
 
 
 def account_opened(state: FirmState, body: AccountOpened, seq: int) -> None:
@@ -75,10 +75,12 @@ def scenarios_set(state: FirmState, body: ScenariosSet, seq: int) -> None:
 def limits_set(state: FirmState, body: LimitsSet, seq: int) -> None:
     """Put a limit profile in force."""
     account = state.accounts[body.account_id]
+    before = account.limits.limits
     account.limits = LimitsView(
         account_id=body.account_id,
         version=body.version,
         limits=body.limits,
+        changed=[name for name in Limits.model_fields if getattr(before, name) != getattr(body.limits, name)],
         reason=body.reason,
         set_by=body.by,
         ts_event=body.ts_event,

@@ -88,7 +88,11 @@ async def get_limits(account_id: AccountPath, engine: EngineDep, _: ReaderDep) -
 async def set_limits(
     account_id: AccountPath, update: LimitsUpdate, engine: EngineDep, caller: OfficerDep
 ) -> LimitsView:
-    """Put new limits in force, from the next order on."""
+    """Put new limits in force, from the next order on.
+
+    The profile is replaced whole: a limit that is left out goes back to its default. The answer names under `changed`
+    every limit that is not what it was; to change one alone, send back what `GET` gave with that one altered.
+    """
     return await handlers.set_limits(engine, account_id, update, caller)
 
 

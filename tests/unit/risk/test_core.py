@@ -13,6 +13,7 @@ from services.risk.core.commands import (
     CloseOrder,
     OpenAccount,
     PlaceOrder,
+    RollBackLimits,
     RollDay,
     SetInstruments,
     SetLimits,
@@ -24,7 +25,7 @@ from services.risk.core.translate import order_terms
 from services.risk.core.units import SCALE, amount, micros
 from services.risk.core.views import order_view
 from shared.schemas.accounts import AccountCreate, DayRoll
-from shared.schemas.limits import LimitsUpdate
+from shared.schemas.limits import Limits, LimitsRollback, LimitsUpdate
 from shared.schemas.orders import Fill, Order, OrderClose, OrderStatus
 from tests.unit.risk.desk import START, STOCK, Desk, codes, wide
 
@@ -86,6 +87,19 @@ class TestIdempotency:
         assert desk.send(roll) == ()
         back = RollDay("main", DayRoll(next_session_date=date(2026, 3, 2)), "ada")
         assert refusal(desk.send(back)) is RefusalKind.CONFLICT
+
+
+class TestLimitProfiles:
+    def test_a_new_profile_says_what_it_changed_what_was_left_out_included(self) -> None:
+        desk = Desk(Limits(max_position_fraction=0.2, max_leverage=2))
+        assert desk.account.limits.changed == []
+        desk.send(SetLimits("main", LimitsUpdate(limits=Limits(max_position_fraction=0.3), reason="more room"), "eve"))
+        assert desk.account.limits.changed == ["max_position_fraction", "max_leverage"]
+        assert desk.account.limits.limits.max_leverage == 5
+        desk.send(RollBackLimits("main", LimitsRollback(version=1, reason="too wide"), "eve"))
+        assert desk.account.limits.changed == ["max_position_fraction", "max_leverage"]
+        desk.send(SetLimits("main", LimitsUpdate(limits=desk.account.limits.limits, reason="the same"), "eve"))
+        assert desk.account.limits.changed == []
 
 
 class TestFills:
