@@ -7,11 +7,13 @@ from typing import Annotated
 from pydantic import Field
 
 from shared.money import Amount, NonNegativeAmount, PositiveAmount
-from shared.schemas.base import Contract, Currency, Identifier, Reason, Symbol, UtcDatetime
+from shared.schemas.base import BEYOND_MEASURE, Contract, Currency, Identifier, Reason, Symbol, UtcDatetime
 from shared.schemas.breakers import BreakerView
 from shared.schemas.decisions import Decision, ExplainedCheck, RiskLevel
 from shared.schemas.limits import Limits, Utilisation
 from shared.schemas.orders import Side
+
+_HELD = f"Of the positions as they are, without open orders. {BEYOND_MEASURE}"
 
 
 class AccountCreate(Contract):
@@ -174,9 +176,9 @@ class AccountStatus(Contract):
     fees: Amount
     daily_loss: float
     drawdown: float
-    gross_exposure: float = Field(description="Of the positions as they are, without open orders.")
-    net_exposure: float = Field(description="Of the positions as they are, without open orders.")
-    leverage: float = Field(description="Of the positions as they are, without open orders.")
+    gross_exposure: float = Field(description=_HELD)
+    net_exposure: float = Field(description=_HELD)
+    leverage: float = Field(description=_HELD)
     tail_risk: list[TailRisk] = Field(default=[], description="Of the positions as they are, without open orders.")
     open_orders: int
     utilisations: list[Utilisation] = Field(

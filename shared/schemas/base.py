@@ -58,6 +58,20 @@ UtcDatetime = Annotated[
     PlainSerializer(format_utc, return_type=str, when_used="json"),
 ]
 
+
+def _no_boolean(value: Any) -> Any:
+    # To Python true is 1, and a caller that sends it has taken one field for another.
+    if isinstance(value, bool):
+        raise PydanticCustomError("number_boolean", "Send a number, not true or false")
+    return value
+
+
+Whole = Annotated[int, BeforeValidator(_no_boolean)]
+Real = Annotated[float, BeforeValidator(_no_boolean)]
+
+# Said of every share that may have nothing to be a share of; JSON has no infinity.
+BEYOND_MEASURE = "1000000000 stands for beyond measure, such as a share of equity that is zero or less."
+
 Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:\-]{0,63}$")]
 Symbol = Annotated[str, StringConstraints(pattern=r"^[A-Z0-9][A-Z0-9._:\-/]{0,31}$")]
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3,10}$")]

@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from shared.money import Amount, PositiveAmount
-from shared.schemas.base import Contract, Currency, Identifier, Severity, Symbol, UtcDatetime
+from shared.schemas.base import Contract, Currency, Identifier, Real, Severity, Symbol, UtcDatetime, Whole
 
 
 class AssetClass(StrEnum):
@@ -31,7 +31,7 @@ class Instrument(Contract):
     lot_size: PositiveAmount = Field(default=1, validate_default=True)
     tick_size: PositiveAmount
     margined: bool = Field(default=False, description="Counts towards leverage: derivatives and margined positions.")
-    initial_margin: Annotated[float, Field(gt=0, le=1)] | None = Field(
+    initial_margin: Annotated[Real, Field(gt=0, le=1)] | None = Field(
         default=None, description="Share of notional a position ties up; by default 0.2 where margined, else 0.5."
     )
     underlying: Symbol | None = Field(
@@ -40,12 +40,12 @@ class Instrument(Contract):
     average_daily_volume: PositiveAmount | None = Field(
         default=None, description="In units of the instrument; without it the liquidity limit does not apply."
     )
-    max_jump: Annotated[float, Field(gt=0, le=100)] | None = Field(
+    max_jump: Annotated[Real, Field(gt=0, le=100)] | None = Field(
         default=None,
         description="A mark that moves by more than this fraction is not used until a later one confirms it. "
         "By default 0.1 for INDEX and FX, 0.2 for EQUITY and FUTURE, 0.3 for CRYPTO, none for OPTION.",
     )
-    jump_confirm_seconds: Annotated[float, Field(ge=0.001, le=86_400)] = Field(
+    jump_confirm_seconds: Annotated[Real, Field(ge=0.001, le=86_400)] = Field(
         default=1.0,
         description="By how much `ts_event` of the mark that confirms a jump must be later than the doubted one's.",
     )
@@ -106,7 +106,7 @@ class ScenarioSet(Contract):
     """
 
     name: Identifier
-    horizon_days: Annotated[int, Field(ge=1, le=30)] = 1
+    horizon_days: Annotated[Whole, Field(ge=1, le=30)] = 1
     returns: Annotated[
         dict[Symbol, list[Annotated[float, Field(ge=-1, le=100)]]], Field(min_length=1, max_length=2_000)
     ]

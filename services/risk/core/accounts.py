@@ -26,7 +26,7 @@ def open_account(state: FirmState, command: OpenAccount, now: int) -> Outcome:
             return ()
         return conflict(f"account {request.account_id} was opened with other values")
     if units(request.initial_cash) > _MOST_INITIAL_CASH:
-        return invalid(f"an account starts with at most {amount(_MOST_INITIAL_CASH):f}")
+        return invalid(f"an account starts with at most {text(_MOST_INITIAL_CASH)}")
     refused = _too_far(request.session_date, now) if request.simulation_id is None else None
     if refused is not None:
         return refused
@@ -92,9 +92,9 @@ def move_cash(state: FirmState, command: MoveCash, now: int) -> Outcome:
     if paid == 0:
         return invalid("a movement of nothing")
     if abs(account.cash + paid) > MOST_CASH:
-        return invalid(f"the account's cash would be beyond {amount(MOST_CASH):f}")
+        return invalid(f"the account's cash would be beyond {text(MOST_CASH)}")
     if paid < 0 and account.equity + paid <= 0:
-        return conflict(f"the account is worth {amount(account.equity):f}; it cannot pay out {amount(-paid):f}")
+        return conflict(f"the account is worth {text(account.equity)}; it cannot pay out {text(-paid)}")
     time = time_of(account, micros(request.ts_event) if request.ts_event else None, now)
     if time is None:
         return invalid("a movement of a simulated account needs ts_event")

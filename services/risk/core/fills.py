@@ -6,7 +6,7 @@ from services.risk.core.orders import impossible, time_of
 from services.risk.core.outcome import Event, Outcome, Refused, conflict, invalid, not_found
 from services.risk.core.positions import fill
 from services.risk.core.state import OPEN, Account, FirmState, OrderRecord
-from services.risk.core.units import SCALE, SCALE2, amount, micros, units
+from services.risk.core.units import SCALE, SCALE2, micros, text, units
 from services.risk.core.valuation import rate_of
 from shared.schemas.journal import EventKind
 from shared.schemas.orders import Fill, OrderStatus
@@ -44,12 +44,12 @@ def apply_fill(state: FirmState, command: ApplyFill, now: int) -> Outcome:
     terms = state.instruments[order.symbol]
     rate = rate_of(state, account, terms.currency)
     if max(price * quantity * terms.multiplier * rate // (SCALE2 * SCALE), abs(fee)) > LARGEST_NOTIONAL:
-        return invalid(f"a fill is worth at most {amount(LARGEST_NOTIONAL):f}")
+        return invalid(f"a fill is worth at most {text(LARGEST_NOTIONAL)}")
     position = account.positions[order.symbol]
     signed = quantity if order.buy else -quantity
     change = fill(position.quantity, position.average_price, signed, price, fee, terms, rate)
     if abs(account.cash + change.cash) > MOST_CASH:
-        return invalid(f"the account's cash would be beyond {amount(MOST_CASH):f}")
+        return invalid(f"the account's cash would be beyond {text(MOST_CASH)}")
     leaves = max(most - quantity, 0)
     if record.status in OPEN or leaves == 0:
         done = leaves == 0 and (overfilled > 0 or record.replacement is None or most > record.leaves)

@@ -10,7 +10,7 @@ from services.risk.core.commands import AcknowledgeReplace, CloseOrder, PlaceOrd
 from services.risk.core.levels import FIRST_BAND, level_of
 from services.risk.core.outcome import Event, Outcome, Refused, conflict, invalid, not_found
 from services.risk.core.state import OPEN, Account, FirmState
-from services.risk.core.units import LIVE_SINCE, amount, micros, moment, stamp, units
+from services.risk.core.units import LIVE_SINCE, amount, micros, moment, stamp, text, units
 from shared.schemas.decisions import Decision, DecisionContent, RiskLevel
 from shared.schemas.decisions import Verdict as Answer
 from shared.schemas.denials import DenialCode
@@ -141,7 +141,7 @@ def replace_order(state: FirmState, command: ReplaceOrder, now: int) -> Outcome:
     filled = record.order.quantity - record.leaves
     quantity = units(request.quantity)
     if quantity <= filled:
-        return conflict(f"{amount(filled):f} of the order are filled already; cancel it instead")
+        return conflict(f"{text(filled)} of the order are filled already; cancel it instead")
     time = time_of(account, micros(request.ts_event) if request.ts_event else None, now)
     if time is None:
         return invalid("a replacement in a simulated account needs ts_event")

@@ -6,10 +6,10 @@ from decimal import Decimal
 import pytest
 
 from services.risk.core.bodies import OrderTerms, Quote
-from services.risk.core.commands import CloseOrder, OpenAccount, PlaceOrder, ResetBreaker, SetMarks
+from services.risk.core.commands import CloseOrder, MoveCash, OpenAccount, PlaceOrder, ResetBreaker, SetMarks
 from services.risk.core.outcome import RefusalKind, Refused
 from services.risk.core.units import SCALE, micros
-from shared.schemas.accounts import AccountCreate
+from shared.schemas.accounts import AccountCreate, CashMovement
 from shared.schemas.orders import OrderClose, OrderStatus
 from tests.unit.risk.desk import Desk, codes, wide
 
@@ -107,6 +107,22 @@ class TestSelfMatch:
         assert codes(denied) == ["SELF_MATCH"]
         assert codes(desk.order("SELL", 5, limit_price="100.99", **LIMIT)) == ["SELF_MATCH"]
         assert codes(desk.order("SELL", 5, limit_price="101", **LIMIT)) == []
+
+    def test_amounts_are_written_plainly_however_large_or_small(self) -> None:
+        desk = Desk(wide(), cash="10000000000")
+        desk.mark(STOCK=12_345_678)
+        desk.order("SELL", 5, limit_price="12345678.25", **LIMIT)
+        denied = desk.order("BUY", 5, limit_price="12345678.25", **LIMIT)
+        told = {reason.code: reason.message for reason in denied.reasons}
+        assert told["SELF_MATCH"] == "an own order rests at 12345678.25 on the other side"
+        desk.send(SetMarks(None, (Quote("STOCK", 1, micros(desk.now) + 1_000_000),)))
+        (reason,) = desk.order("SELL", 1).reasons
+        assert reason.message == "STOCK jumped from 12345678 to 0.0000000001 and that is not confirmed"
+        outcome = desk.send(
+            MoveCash("main", CashMovement(movement_id="m", amount="-20000000000.50", reason="out"), "a")
+        )
+        assert isinstance(outcome, Refused)
+        assert outcome.detail == "the account is worth 10000000000; it cannot pay out 20000000000.5"
 
     def test_a_market_order_reaches_as_far_as_its_collar(self) -> None:
         desk = Desk(wide(price_collar_bps=100))
