@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from shared.money import Amount, NonNegativeAmount, PositiveAmount
-from shared.schemas.base import BEYOND_MEASURE, Contract, Currency, Identifier, Reason, Symbol, UtcDatetime
+from shared.schemas.base import BEYOND_MEASURE, Contract, Currency, Identifier, IsoDate, Reason, Symbol, UtcDatetime
 from shared.schemas.breakers import BreakerView
 from shared.schemas.decisions import Decision, ExplainedCheck, RiskLevel
 from shared.schemas.limits import Limits, Utilisation
@@ -24,14 +24,14 @@ class AccountCreate(Contract):
     initial_cash: PositiveAmount
     simulation_id: Identifier | None = None
     limits: Limits = Limits()
-    session_date: date | None = Field(default=None, description="The first trading day; today in UTC by default.")
+    session_date: IsoDate | None = Field(default=None, description="The first trading day; today in UTC by default.")
     ts_event: UtcDatetime | None = Field(default=None, description="Simulated accounts only: the simulation's time.")
 
 
 class DayRoll(Contract):
     """Close the account's trading day and start the next one."""
 
-    next_session_date: date
+    next_session_date: IsoDate
     ts_event: UtcDatetime | None = None
 
 

@@ -107,6 +107,9 @@ async def test_times_a_live_account_cannot_live_at_are_refused(risk: RiskClient)
         if status != 200:
             assert (await risk.ok("GET", "/journal?limit=1"))["last_seq"] == last
         assert (await risk.call("POST", "/accounts/main/day-roll", roll)).status_code == status, days
+    for number in ("86400", 86400, "99999999999"):
+        response = await risk.call("POST", "/accounts/main/day-roll", {"next_session_date": number})
+        assert (response.status_code, response.json()["errors"][0]["code"]) == (422, "date_number")
     far = {"account_id": "far", "base_currency": "USD", "initial_cash": "5", "session_date": "9999-12-31"}
     assert (await risk.call("POST", "/accounts", far)).status_code == 422
     simulated = {**far, "simulation_id": "s", "ts_event": "9999-12-31T00:00:00Z"}
