@@ -89,6 +89,13 @@ def _show(switch: KillSwitchView) -> None:
         markup=False,
         soft_wrap=True,
     )
+    if not switch.known:
+        error_console.print(
+            f"warning: no account has ever seen strategy {switch.target}; is that its name?",
+            style="yellow",
+            markup=False,
+            soft_wrap=True,
+        )
 
 
 def _first_line(error: ValueError) -> str:

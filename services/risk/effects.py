@@ -5,7 +5,7 @@ from services.risk.core.outcome import Event
 from services.risk.core.state import FirmState
 from services.risk.core.units import amount
 from services.risk.gauges import show_kill_switches
-from services.risk.metrics import FILLS, KILL_ACTIVATIONS, ORDERS, REJECTED
+from services.risk.metrics import FILLS, KILL_ACTIVATIONS, ORDERS, OVERFILLS, REJECTED
 from shared.logging import Category, get_trading_logger
 from shared.logging.context import correlation_id
 from shared.schemas.decisions import Verdict
@@ -16,6 +16,7 @@ from shared.schemas.events import (
     CashMoved,
     EngineStarted,
     HeartbeatSet,
+    HighWaterMarkSet,
     InstrumentSet,
     KillAcknowledged,
     KillReleaseRequested,
@@ -54,6 +55,15 @@ def _record(state: FirmState, event: Event) -> None:
             )
         case Filled() as body:
             FILLS.inc()
+            if body.overfilled:
+                OVERFILLS.inc()
+                _TRADING.warning(
+                    "the venue executed more than was left of the order",
+                    account_id=body.account_id,
+                    client_order_id=body.client_order_id,
+                    trade_id=body.trade_id,
+                    overfilled_quantity=amount(body.overfilled),
+                )
             _TRADING.log_order_filled(
                 account_id=body.account_id,
                 client_order_id=body.client_order_id,
@@ -134,6 +144,15 @@ def _audit(event: Event) -> None:
         case CashMoved() as body:
             _AUDIT.log_audit(
                 actor=body.by, action="move-cash", target=body.account_id, after=body.amount, reason=body.reason
+            )
+        case HighWaterMarkSet() as body:
+            _AUDIT.log_audit(
+                actor=body.by,
+                action="set-high-water-mark",
+                target=body.account_id,
+                before=body.before,
+                after=body.high_water_mark,
+                reason=body.reason,
             )
         case AccountReconciled() as body:
             action = "adopt-broker" if body.adopted else "reconcile"

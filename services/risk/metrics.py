@@ -11,6 +11,7 @@ for _verdict in Verdict:
     ORDERS.labels(_verdict)
 REJECTED = Counter("trading_orders_rejected_total", "Reasons orders were denied for.", ["reason"])
 FILLS = Counter("trading_fills_total", "Executions booked.")
+OVERFILLS = Counter("trading_overfills_total", "Executions of more than was left of their order.")
 PNL = Gauge("trading_pnl_current", "Profit and loss since the day's start, in the account's currency.", ["account"])
 POSITIONS = Gauge("trading_positions_open", "Symbols held.", ["account"])
 VAR = Gauge("risk_var_current", "Historical value at risk over equity, where it is measured.", ["account"])

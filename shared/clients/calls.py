@@ -9,7 +9,14 @@ from uuid import uuid4
 
 from pydantic import BaseModel, TypeAdapter
 
-from shared.schemas.accounts import AccountCreate, AccountStatus, DayRoll, LiquidationPlan
+from shared.schemas.accounts import (
+    AccountCreate,
+    AccountStatus,
+    DayRoll,
+    HighWaterMarkResult,
+    HighWaterMarkUpdate,
+    LiquidationPlan,
+)
 from shared.schemas.breakers import BreakerReset, BreakerResetResult
 from shared.schemas.decisions import Decision, DecisionContent
 from shared.schemas.kill_switches import (
@@ -109,6 +116,12 @@ def set_limits(account_id: str, limits: Limits, reason: str) -> Call[LimitsView]
     """Put new limits in force."""
     update = LimitsUpdate(limits=limits, reason=reason)
     return Call("PUT", f"/accounts/{account_id}/limits", LimitsView, update, repeatable=False)
+
+
+def set_high_water_mark(account_id: str, high_water_mark: Number, reason: str) -> Call[HighWaterMarkResult]:
+    """Correct a high-water mark."""
+    update = HighWaterMarkUpdate.model_validate({"high_water_mark": high_water_mark, "reason": reason})
+    return Call("PUT", f"/accounts/{account_id}/high-water-mark", HighWaterMarkResult, update)
 
 
 def roll_day(account_id: str, next_session_date: date) -> Call[AccountStatus]:

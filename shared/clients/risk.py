@@ -11,7 +11,7 @@ import stamina
 from shared.clients import calls
 from shared.clients.calls import Call, Number
 from shared.clients.errors import Refused, Unavailable
-from shared.schemas.accounts import AccountCreate, AccountStatus, LiquidationPlan
+from shared.schemas.accounts import AccountCreate, AccountStatus, HighWaterMarkResult, LiquidationPlan
 from shared.schemas.breakers import BreakerResetResult
 from shared.schemas.decisions import Decision, DecisionContent
 from shared.schemas.kill_switches import KillScope, KillSwitchView
@@ -142,8 +142,12 @@ class RiskClient:
         return self.call(calls.liquidation_plan(account_id))
 
     def set_limits(self, account_id: str, limits: Limits, reason: str) -> LimitsView:
-        """Put new limits in force."""
+        """Put new limits in force in place of the whole profile; the answer names those that `changed`."""
         return self.call(calls.set_limits(account_id, limits, reason))
+
+    def set_high_water_mark(self, account_id: str, high_water_mark: Number, reason: str) -> HighWaterMarkResult:
+        """Correct a high-water mark, such as one a wrong price raised; admins only."""
+        return self.call(calls.set_high_water_mark(account_id, high_water_mark, reason))
 
     def roll_day(self, account_id: str, next_session_date: date) -> AccountStatus:
         """Close an account's trading day."""
@@ -249,6 +253,10 @@ class AsyncRiskClient:
     async def deactivate_kill_switch(self, kill_switch_id: str, reason: str) -> KillSwitchView:
         """Release a kill switch."""
         return await self.call(calls.deactivate_kill_switch(kill_switch_id, reason))
+
+    async def set_high_water_mark(self, account_id: str, high_water_mark: Number, reason: str) -> HighWaterMarkResult:
+        """Correct a high-water mark, such as one a wrong price raised; admins only."""
+        return await self.call(calls.set_high_water_mark(account_id, high_water_mark, reason))
 
     async def reset_circuit_breaker(self, account_id: str, name: str, reason: str) -> BreakerResetResult:
         """Open a breaker halfway: reductions only at first."""

@@ -7,11 +7,13 @@ from typing import Annotated
 from pydantic import Field
 
 from shared.money import Amount, NonNegativeAmount, PositiveAmount
-from shared.schemas.base import Contract, Currency, Identifier, Reason, Symbol, UtcDatetime
+from shared.schemas.base import BEYOND_MEASURE, Contract, Currency, Identifier, IsoDate, Reason, Symbol, UtcDatetime
 from shared.schemas.breakers import BreakerView
 from shared.schemas.decisions import Decision, ExplainedCheck, RiskLevel
 from shared.schemas.limits import Limits, Utilisation
 from shared.schemas.orders import Side
+
+_HELD = f"Of the positions as they are, without open orders. {BEYOND_MEASURE}"
 
 
 class AccountCreate(Contract):
@@ -22,14 +24,14 @@ class AccountCreate(Contract):
     initial_cash: PositiveAmount
     simulation_id: Identifier | None = None
     limits: Limits = Limits()
-    session_date: date | None = Field(default=None, description="The first trading day; today in UTC by default.")
+    session_date: IsoDate | None = Field(default=None, description="The first trading day; today in UTC by default.")
     ts_event: UtcDatetime | None = Field(default=None, description="Simulated accounts only: the simulation's time.")
 
 
 class DayRoll(Contract):
     """Close the account's trading day and start the next one."""
 
-    next_session_date: date
+    next_session_date: IsoDate
     ts_event: UtcDatetime | None = None
 
 
@@ -40,6 +42,25 @@ class CashMovement(Contract):
     amount: Amount
     reason: Reason
     ts_event: UtcDatetime | None = None
+
+
+class HighWaterMarkUpdate(Contract):
+    """Correct an account's high-water mark, such as one that a wrong price raised, and why."""
+
+    high_water_mark: PositiveAmount = Field(description="Not below the account's equity as it is now.")
+    reason: Reason
+
+
+class HighWaterMarkResult(Contract):
+    """What a correction changed, and what follows."""
+
+    account_id: Identifier
+    before: Amount
+    high_water_mark: Amount
+    equity: Amount
+    drawdown: float
+    consequences: list[str]
+    seq: int
 
 
 class BrokerPosition(Contract):
@@ -144,7 +165,7 @@ class AccountStatus(Contract):
     simulation_id: Identifier | None
     session_date: date
     risk_level: RiskLevel
-    risk_level_reason: str
+    risk_level_reason: str = Field(description="By what is held: open orders count for utilisations, not for levels.")
     reconciled: bool = True
     equity: Amount
     cash: Amount
@@ -155,12 +176,14 @@ class AccountStatus(Contract):
     fees: Amount
     daily_loss: float
     drawdown: float
-    gross_exposure: float
-    net_exposure: float
-    leverage: float
-    tail_risk: list[TailRisk] = []
+    gross_exposure: float = Field(description=_HELD)
+    net_exposure: float = Field(description=_HELD)
+    leverage: float = Field(description=_HELD)
+    tail_risk: list[TailRisk] = Field(default=[], description="Of the positions as they are, without open orders.")
     open_orders: int
-    utilisations: list[Utilisation]
+    utilisations: list[Utilisation] = Field(
+        description="Of every limit that is on, as the check of an order counts it: with open orders at their worst."
+    )
     breakers: list[BreakerView] = []
     disabled_strategies: list[Identifier] = []
     positions: list[PositionView]

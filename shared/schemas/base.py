@@ -1,6 +1,7 @@
 """What every wire contract is made of."""
 
-from datetime import UTC, datetime
+import re
+from datetime import UTC, date, datetime
 from enum import StrEnum
 from typing import Annotated, Any, Generic, TypeVar
 
@@ -25,10 +26,21 @@ class Contract(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, ser_json_inf_nan="null")
 
 
+# Pydantic checks the rest; it would also take a number, bare or as text, as seconds or milliseconds since 1970.
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+_DATE_AND_TIME = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}", re.ASCII)
+
+
 def _require_text(value: Any) -> Any:
-    # Pydantic would take a bare number as seconds since 1970; which unit was meant is a guess nobody should make.
-    if isinstance(value, int | float):
+    # Which unit of a number was meant is a guess nobody should make.
+    if isinstance(value, int | float) or (isinstance(value, str) and not _DATE_AND_TIME.match(value)):
         raise PydanticCustomError("timestamp_number", "Send a timestamp as ISO 8601 text with an offset")
+    return value
+
+
+def _require_date_text(value: Any) -> Any:
+    if isinstance(value, int | float) or (isinstance(value, str) and not _DATE.fullmatch(value)):
+        raise PydanticCustomError("date_number", "Send a date as ISO 8601 text, such as 2026-03-02")
     return value
 
 
@@ -52,6 +64,22 @@ UtcDatetime = Annotated[
     Field(description="ISO 8601 with an offset; stored and returned in UTC."),
     PlainSerializer(format_utc, return_type=str, when_used="json"),
 ]
+
+
+def _no_boolean(value: Any) -> Any:
+    # To Python true is 1, and a caller that sends it has taken one field for another.
+    if isinstance(value, bool):
+        raise PydanticCustomError("number_boolean", "Send a number, not true or false")
+    return value
+
+
+Whole = Annotated[int, BeforeValidator(_no_boolean)]
+Real = Annotated[float, BeforeValidator(_no_boolean)]
+
+# Said of every share that may have nothing to be a share of; JSON has no infinity.
+BEYOND_MEASURE = "1000000000 stands for beyond measure, such as a share of equity that is zero or less."
+
+IsoDate = Annotated[date, BeforeValidator(_require_date_text)]
 
 Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:\-]{0,63}$")]
 Symbol = Annotated[str, StringConstraints(pattern=r"^[A-Z0-9][A-Z0-9._:\-/]{0,31}$")]

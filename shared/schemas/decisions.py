@@ -5,7 +5,7 @@ from enum import StrEnum
 from pydantic import Field
 
 from shared.money import NonNegativeAmount
-from shared.schemas.base import Contract, Fraction, Identifier, UtcDatetime
+from shared.schemas.base import BEYOND_MEASURE, Contract, Fraction, Identifier, UtcDatetime
 from shared.schemas.denials import DenialCode
 
 
@@ -48,11 +48,11 @@ class DenialReason(Contract):
     code: DenialCode
     message: str
     unit: Unit | None = None
-    measured: float | None = Field(default=None, description="Before the order.")
-    value: float | None = Field(default=None, description="Projected: with the order.")
+    measured: float | None = Field(default=None, description=f"Before the order. {BEYOND_MEASURE}")
+    value: float | None = Field(default=None, description=f"Projected: with the order. {BEYOND_MEASURE}")
     limit: float | None = None
     headroom: float | None = Field(default=None, description="What was left of the limit before the order.")
-    utilisation: float | None = None
+    utilisation: float | None = Field(default=None, description=BEYOND_MEASURE)
 
 
 class DecisionContent(Contract):
@@ -82,11 +82,11 @@ class ExplainedCheck(Contract):
     code: DenialCode | None = None
     message: str | None = None
     unit: Unit | None = None
-    measured: float | None = None
-    value: float | None = None
+    measured: float | None = Field(default=None, description=BEYOND_MEASURE)
+    value: float | None = Field(default=None, description=BEYOND_MEASURE)
     limit: float | None = None
     headroom: float | None = None
-    utilisation: float | None = None
+    utilisation: float | None = Field(default=None, description=BEYOND_MEASURE)
 
 
 class Decision(DecisionContent):

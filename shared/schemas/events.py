@@ -83,7 +83,7 @@ class OrderClosed(Contract):
     client_order_id: Identifier
     status: Literal[OrderStatus.CANCELLED, OrderStatus.REJECTED, OrderStatus.EXPIRED]
     reason: str
-    leaves_quantity: NonNegativeAmount
+    leaves_quantity: NonNegativeAmount = Field(description="What was left of it when it ended, and will not be filled.")
     by: str
     ts_event: UtcDatetime
 
@@ -111,6 +111,9 @@ class FillApplied(Contract):
     position_quantity: Amount
     order_status: OrderStatus
     leaves_quantity: NonNegativeAmount
+    overfilled_quantity: NonNegativeAmount = Field(
+        default=0, validate_default=True, description="By how much the venue executed more than was left."
+    )
     telemetry: MLTelemetry | None
     request_hash: str | None = None
     by: str
@@ -216,6 +219,17 @@ class CashMoved(Contract):
     ts_event: UtcDatetime
 
 
+class HighWaterMarkSet(Contract):
+    """An admin corrected a high-water mark."""
+
+    account_id: Identifier
+    before: Amount
+    high_water_mark: PositiveAmount
+    reason: str
+    by: str
+    ts_event: UtcDatetime
+
+
 class BreakerChanged(Contract):
     """A breaker tripped, cleared, opened halfway or closed."""
 
@@ -311,6 +325,7 @@ EventBody = (
     | EngineStarted
     | AccountReconciled
     | HeartbeatSet
+    | HighWaterMarkSet
 )
 
 BODIES: dict[EventKind, type[EventBody]] = {
@@ -338,4 +353,5 @@ BODIES: dict[EventKind, type[EventBody]] = {
     EventKind.ENGINE_STARTED: EngineStarted,
     EventKind.ACCOUNT_RECONCILED: AccountReconciled,
     EventKind.HEARTBEAT_SET: HeartbeatSet,
+    EventKind.HIGH_WATER_MARK_SET: HighWaterMarkSet,
 }

@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from shared.money import Amount, PositiveAmount
-from shared.schemas.base import Contract, Currency, Identifier, Severity, Symbol, UtcDatetime
+from shared.schemas.base import Contract, Currency, Identifier, Real, Severity, Symbol, UtcDatetime, Whole
 
 
 class AssetClass(StrEnum):
@@ -31,7 +31,7 @@ class Instrument(Contract):
     lot_size: PositiveAmount = Field(default=1, validate_default=True)
     tick_size: PositiveAmount
     margined: bool = Field(default=False, description="Counts towards leverage: derivatives and margined positions.")
-    initial_margin: Annotated[float, Field(gt=0, le=1)] | None = Field(
+    initial_margin: Annotated[Real, Field(gt=0, le=1)] | None = Field(
         default=None, description="Share of notional a position ties up; by default 0.2 where margined, else 0.5."
     )
     underlying: Symbol | None = Field(
@@ -40,10 +40,14 @@ class Instrument(Contract):
     average_daily_volume: PositiveAmount | None = Field(
         default=None, description="In units of the instrument; without it the liquidity limit does not apply."
     )
-    max_jump: Annotated[float, Field(gt=0, le=100)] | None = Field(
+    max_jump: Annotated[Real, Field(gt=0, le=100)] | None = Field(
         default=None,
-        description="A mark that moves by more than this fraction is not used until the next one confirms it. "
+        description="A mark that moves by more than this fraction is not used until a later one confirms it. "
         "By default 0.1 for INDEX and FX, 0.2 for EQUITY and FUTURE, 0.3 for CRYPTO, none for OPTION.",
+    )
+    jump_confirm_seconds: Annotated[Real, Field(ge=0.001, le=86_400)] = Field(
+        default=1.0,
+        description="By how much `ts_event` of the mark that confirms a jump must be later than the doubted one's.",
     )
     halt_on_jump: bool = Field(
         default=False, description="A confirmed jump stops the symbol by a VOLATILITY_SPIKE kill switch."
@@ -80,6 +84,21 @@ class MarkBatch(Contract):
     marks: Annotated[list[Mark], Field(min_length=1, max_length=10_000)]
 
 
+class MarkNote(Contract):
+    """A mark that positions are not valued at, and why."""
+
+    symbol: Symbol
+    reason: str
+
+
+class MarksResult(Contract):
+    """What became of the marks that were sent: each is counted, ignored or doubted."""
+
+    count: int = Field(description="How many are news and positions are, or were, valued at.")
+    ignored: list[MarkNote] = Field(default=[], description="Those that change nothing, and why.")
+    doubted: list[MarkNote] = Field(default=[], description="Those that block orders in their symbols, and why.")
+
+
 class ScenarioSet(Contract):
     """Returns per scenario and symbol, which historical VaR and ES are measured on; the newest set replaces all.
 
@@ -87,7 +106,7 @@ class ScenarioSet(Contract):
     """
 
     name: Identifier
-    horizon_days: Annotated[int, Field(ge=1, le=30)] = 1
+    horizon_days: Annotated[Whole, Field(ge=1, le=30)] = 1
     returns: Annotated[
         dict[Symbol, list[Annotated[float, Field(ge=-1, le=100)]]], Field(min_length=1, max_length=2_000)
     ]

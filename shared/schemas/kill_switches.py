@@ -5,7 +5,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from shared.schemas.base import Contract, Identifier, Reason, Symbol, UtcDatetime
+from shared.schemas.base import Contract, Identifier, Reason, Symbol, UtcDatetime, Whole
 
 # The Redis stream execution reads cancel-alls from.
 CANCELS_STREAM = "keelson:cancels"
@@ -76,7 +76,7 @@ class KillAcknowledgement(Contract):
     """Execution's word that it has sent the cancels a switch asked for."""
 
     execution_id: Identifier = Field(description="Which of the desk's execution engines says so.")
-    cancelled_orders: int = Field(ge=0, description="How many cancels it sent.")
+    cancelled_orders: Whole = Field(ge=0, description="How many cancels it sent.")
 
 
 class CancelAll(Contract):
@@ -94,7 +94,7 @@ class CancelAll(Contract):
 class Heartbeat(Contract):
     """A strategy is alive."""
 
-    timeout_seconds: int | None = Field(
+    timeout_seconds: Whole | None = Field(
         default=None,
         ge=0,
         le=86_400,
@@ -120,6 +120,10 @@ class KillSwitchView(Contract):
     released_at: UtcDatetime | None = None
     release_reason: str | None = None
     cancelled_orders: int = Field(description="Open orders whose reservations the activation released.")
+    known: bool = Field(
+        default=True,
+        description="False where no account had seen the strategy when it was stopped: is its name mistyped?",
+    )
     acknowledged_by: list[str] = Field(default=[], description="Execution engines that have sent the cancels.")
     kill_epoch: int = Field(default=0, description="Approvals of an earlier epoch in this scope are void.")
     seq: int

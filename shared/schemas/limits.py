@@ -5,11 +5,11 @@ from typing import Annotated
 from pydantic import Field
 
 from shared.money import PositiveAmount
-from shared.schemas.base import Contract, Identifier, Reason, UtcDatetime
+from shared.schemas.base import BEYOND_MEASURE, Contract, Identifier, Real, Reason, UtcDatetime, Whole
 
-_Share = Annotated[float, Field(gt=0, le=1_000)]
-_Below1 = Annotated[float, Field(gt=0, le=1)]
-_Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
+_Share = Annotated[Real, Field(gt=0, le=1_000)]
+_Below1 = Annotated[Real, Field(gt=0, le=1)]
+_Count = Annotated[Whole, Field(ge=1, le=1_000_000_000)]
 
 
 def _off(description: str) -> str:
@@ -19,7 +19,7 @@ def _off(description: str) -> str:
 class Limits(Contract):
     """A limit profile; every fraction is of current equity unless it says otherwise. Equal passes."""
 
-    max_position_fraction: Annotated[float, Field(gt=0, le=10)] = Field(
+    max_position_fraction: Annotated[Real, Field(gt=0, le=10)] = Field(
         default=0.10, description="Worst-case absolute notional of one symbol over equity."
     )
     max_sector_fraction: _Share = Field(default=0.25, description="Worst-case absolute notional of one sector.")
@@ -30,7 +30,7 @@ class Limits(Contract):
     max_net_exposure: _Share | None = Field(
         default=None, description=_off("Worst-case absolute value of the sum of signed notionals.")
     )
-    max_leverage: Annotated[float, Field(gt=0, le=100)] = Field(
+    max_leverage: Annotated[Real, Field(gt=0, le=100)] = Field(
         default=5.0, description="Absolute notional of margined positions over equity."
     )
     max_intraday_position_fraction: _Share | None = Field(
@@ -52,7 +52,7 @@ class Limits(Contract):
     max_expected_shortfall_fraction: _Share | None = Field(
         default=0.075, description=_off("Historical expected shortfall over equity, where scenarios are known.")
     )
-    var_confidence: Annotated[float, Field(ge=0.9, lt=1)] = Field(default=0.99, description="Of both of them.")
+    var_confidence: Annotated[Real, Field(ge=0.9, lt=1)] = Field(default=0.99, description="Of both of them.")
     var_required: bool = Field(
         default=False, description="Deny orders in symbols that have no scenarios, instead of leaving VaR unmeasured."
     )
@@ -64,11 +64,11 @@ class Limits(Contract):
         default=0.10, description=_off("Units of one order over average daily volume, where that is known.")
     )
     max_open_orders: _Count = Field(default=10_000, description="Orders approved and not ended.")
-    price_collar_bps: Annotated[int, Field(ge=0, le=10_000)] = Field(
+    price_collar_bps: Annotated[Whole, Field(ge=0, le=10_000)] = Field(
         default=500,
         description="How far a limit price may be on the worse side of the mark; market orders are valued there.",
     )
-    max_mark_age_seconds: Annotated[int, Field(gt=0, le=86_400)] = Field(
+    max_mark_age_seconds: Annotated[Whole, Field(gt=0, le=86_400)] = Field(
         default=120, description="An order against an older mark is denied."
     )
     max_messages_per_second: _Count = Field(
@@ -79,20 +79,20 @@ class Limits(Contract):
         default=10_000,
         description="Orders of one strategy within the window; one more disables it until a risk officer resets it.",
     )
-    repeated_execution_window_seconds: Annotated[int, Field(ge=1, le=86_400)] = 60
-    duplicate_window_ms: Annotated[int, Field(ge=0, le=3_600_000)] = Field(
+    repeated_execution_window_seconds: Annotated[Whole, Field(ge=1, le=86_400)] = 60
+    duplicate_window_ms: Annotated[Whole, Field(ge=0, le=3_600_000)] = Field(
         default=0,
         description="An order that equals another of its strategy but for its id is denied so long; 0: never.",
     )
-    breaker_cool_down_seconds: Annotated[int, Field(ge=1, le=86_400)] = Field(
+    breaker_cool_down_seconds: Annotated[Whole, Field(ge=1, le=86_400)] = Field(
         default=300, description="How long the condition must be gone before a breaker opens halfway by itself."
     )
-    breaker_margin: Annotated[float, Field(ge=1, le=10)] = Field(
+    breaker_margin: Annotated[Real, Field(ge=1, le=10)] = Field(
         default=1.1,
         description="Breakers of VaR, leverage and concentration trip at this multiple of their limits; those of "
         "daily loss and drawdown trip at the limit itself.",
     )
-    kill_margin: Annotated[float, Field(ge=1, le=10)] | None = Field(
+    kill_margin: Annotated[Real, Field(ge=1, le=10)] | None = Field(
         default=1.5, description="At this multiple of a breaker's limit the account is stopped. None: never by itself."
     )
 
@@ -100,14 +100,14 @@ class Limits(Contract):
 class LimitsUpdate(Contract):
     """A new limit profile, and why."""
 
-    limits: Limits
+    limits: Limits = Field(description="The whole profile: a limit that is left out goes back to its default.")
     reason: Reason
 
 
 class LimitsRollback(Contract):
     """Put an earlier version of the limits in force again, and why."""
 
-    version: Annotated[int, Field(ge=1)]
+    version: Annotated[Whole, Field(ge=1)]
     reason: Reason
 
 
@@ -117,15 +117,16 @@ class LimitsView(Contract):
     account_id: Identifier
     version: int
     limits: Limits
+    changed: list[str] = Field(default=[], description="The limits that are not as in the version before.")
     reason: str
     set_by: str
     ts_event: UtcDatetime
 
 
 class Utilisation(Contract):
-    """How much of one limit is used."""
+    """How much of one limit is used, open orders at their worst included, as the check of an order counts it."""
 
     name: str
-    value: float
+    value: float = Field(description=BEYOND_MEASURE)
     limit: float
-    utilisation: float
+    utilisation: float = Field(description=f"Value over limit. {BEYOND_MEASURE}")

@@ -157,6 +157,11 @@ class FillResult(Contract):
     duplicate: bool
     order_status: OrderStatus
     leaves_quantity: NonNegativeAmount
+    overfilled_quantity: NonNegativeAmount = Field(
+        default=0,
+        validate_default=True,
+        description="By how much the venue executed more than was left of the order; it is booked all the same.",
+    )
     position_quantity: Amount
     realised_pnl: Amount
     seq: int

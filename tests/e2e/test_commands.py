@@ -83,6 +83,16 @@ def test_after_kill_an_order_is_denied(suite: RunningSuite, account: str, scope:
 
 
 @pytest.mark.usefixtures("release")
+def test_a_mistyped_name_does_not_look_like_a_stop(suite: RunningSuite, account: str) -> None:
+    kill = ("kill", "--reason", "the test says so", "--scope")
+    for scope in ("ACCOUNT", "SYMBOL"):
+        told = suite.run(*kill, scope, "--target", f"{account}-X".upper(), code=1)
+        assert "nothing was stopped" in told.stderr
+    told = suite.run(*kill, "STRATEGY", "--target", f"{account}-x")
+    assert "no account has ever seen strategy" in told.stderr
+
+
+@pytest.mark.usefixtures("release")
 def test_after_an_emergency_stop_an_order_is_denied(suite: RunningSuite, account: str) -> None:
     suite.run("emergency-stop", "--reason", "the test says so")
     assert "KILL_SWITCH_ACTIVE" in codes(order(suite, account))

@@ -1,15 +1,19 @@
 """Decide on accounts: their opening, limits, cash and days."""
 
-from services.risk.core.commands import MoveCash, OpenAccount, RollBackLimits, RollDay, SetLimits
+from datetime import date, timedelta
+
+from services.risk.core.commands import MoveCash, OpenAccount, RollBackLimits, RollDay, SetHighWaterMark, SetLimits
 from services.risk.core.fills import MOST_CASH
 from services.risk.core.orders import time_of
-from services.risk.core.outcome import Event, Outcome, conflict, fingerprint, invalid, not_found
+from services.risk.core.outcome import Event, Outcome, Refused, conflict, fingerprint, invalid, not_found
 from services.risk.core.state import Account, FirmState
-from services.risk.core.units import SCALE, amount, micros, moment, units
-from shared.schemas.events import AccountOpened, CashMoved, DayRolled, LimitsSet
+from services.risk.core.units import SCALE, amount, micros, moment, text, units
+from shared.schemas.events import AccountOpened, CashMoved, DayRolled, HighWaterMarkSet, LimitsSet
 from shared.schemas.journal import EventKind
 from shared.schemas.limits import Limits
 
+# No market stays closed for longer.
+_FURTHEST_SESSION = timedelta(days=10)
 _MOST_INITIAL_CASH = 10**15 * SCALE
 
 
@@ -22,7 +26,10 @@ def open_account(state: FirmState, command: OpenAccount, now: int) -> Outcome:
             return ()
         return conflict(f"account {request.account_id} was opened with other values")
     if units(request.initial_cash) > _MOST_INITIAL_CASH:
-        return invalid(f"an account starts with at most {amount(_MOST_INITIAL_CASH):f}")
+        return invalid(f"an account starts with at most {text(_MOST_INITIAL_CASH)}")
+    refused = _too_far(request.session_date, now) if request.simulation_id is None else None
+    if refused is not None:
+        return refused
     time = moment(now) if request.simulation_id is None else (request.ts_event or moment(now))
     body = AccountOpened(
         account_id=request.account_id,
@@ -85,9 +92,9 @@ def move_cash(state: FirmState, command: MoveCash, now: int) -> Outcome:
     if paid == 0:
         return invalid("a movement of nothing")
     if abs(account.cash + paid) > MOST_CASH:
-        return invalid(f"the account's cash would be beyond {amount(MOST_CASH):f}")
+        return invalid(f"the account's cash would be beyond {text(MOST_CASH)}")
     if paid < 0 and account.equity + paid <= 0:
-        return conflict(f"the account is worth {amount(account.equity):f}; it cannot pay out {amount(-paid):f}")
+        return conflict(f"the account is worth {text(account.equity)}; it cannot pay out {text(-paid)}")
     time = time_of(account, micros(request.ts_event) if request.ts_event else None, now)
     if time is None:
         return invalid("a movement of a simulated account needs ts_event")
@@ -102,6 +109,37 @@ def move_cash(state: FirmState, command: MoveCash, now: int) -> Outcome:
     return (Event(EventKind.CASH_MOVED, account.account_id, body),)
 
 
+def set_high_water_mark(state: FirmState, command: SetHighWaterMark, now: int) -> Outcome:
+    """Correct a high-water mark, such as one a wrong price raised; the one it is already gives no event."""
+    account = state.accounts.get(command.account_id)
+    if account is None:
+        return not_found(f"account {command.account_id} does not exist")
+    wanted = units(command.request.high_water_mark)
+    if wanted == account.high_water_mark:
+        return ()
+    if wanted < account.equity:
+        return conflict(f"the account is worth {text(account.equity)}; its high-water mark cannot be below that")
+    if wanted > MOST_CASH:
+        return invalid(f"a high-water mark is at most {text(MOST_CASH)}")
+    body = HighWaterMarkSet(
+        account_id=account.account_id,
+        before=amount(account.high_water_mark),
+        high_water_mark=command.request.high_water_mark,
+        reason=command.request.reason,
+        by=command.by,
+        ts_event=moment(now),
+    )
+    return (Event(EventKind.HIGH_WATER_MARK_SET, account.account_id, body),)
+
+
+def _too_far(session: date | None, now: int) -> Refused | None:
+    """Return why a live account cannot be in a session: a roll cannot be undone, so no slip may take it years on."""
+    latest = moment(now).date() + _FURTHEST_SESSION
+    if session is None or session <= latest:
+        return None
+    return invalid(f"the session of {session} is more than {_FURTHEST_SESSION.days} days ahead; the account is live")
+
+
 def roll_day(state: FirmState, command: RollDay, now: int) -> Outcome:
     """Close a trading day; the same roll again gives no event, one backwards is refused."""
     account = state.accounts.get(command.account_id)
@@ -112,6 +150,9 @@ def roll_day(state: FirmState, command: RollDay, now: int) -> Outcome:
         return ()
     if following <= account.session_date:
         return conflict(f"the account is in the session of {account.session_date}")
+    refused = _too_far(following, now) if account.simulation_id is None else None
+    if refused is not None:
+        return refused
     given = command.request.ts_event
     time = time_of(account, micros(given) if given else None, now)
     if time is None:

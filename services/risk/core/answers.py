@@ -5,22 +5,25 @@ from typing import Any
 
 from services.risk.core import commands as ask
 from services.risk.core.bodies import Broken, Marked
+from services.risk.core.levels import share
 from services.risk.core.orders import decision_of
 from services.risk.core.outcome import Event
 from services.risk.core.state import Account, FirmState, OrderRecord
+from services.risk.core.units import amount
 from services.risk.core.views import account_status, order_view
-from shared.schemas.accounts import ReconciliationResult
+from shared.schemas.accounts import HighWaterMarkResult, ReconciliationResult
 from shared.schemas.breakers import BreakerResetResult, BreakerState
 from shared.schemas.decisions import Decision, RiskLevel
 from shared.schemas.denials import DenialCode
-from shared.schemas.events import AccountReconciled
+from shared.schemas.events import AccountReconciled, HighWaterMarkSet
+from shared.schemas.instruments import MarkNote, MarksResult
 from shared.schemas.orders import OrderStatus
 
 
 def answer(state: FirmState, command: ask.Command, events: list[Event]) -> Any:  # noqa: C901 - one case per command
     """Return the answer to a command carried out now, or before where it gave no events.
 
-    An OpenAccount gives its status and whether it is new; marks and instruments give how many were new.
+    An OpenAccount gives its status and whether it is new; instruments give how many were new.
     """
     match command:
         case ask.PlaceOrder():
@@ -43,6 +46,8 @@ def answer(state: FirmState, command: ask.Command, events: list[Event]) -> Any: 
             return account_status(state, state.accounts[command.request.account_id]), bool(events)
         case ask.RollDay() | ask.MoveCash():
             return account_status(state, state.accounts[command.account_id])
+        case ask.SetHighWaterMark():
+            return _high_water_mark(state.accounts[command.account_id], events)
         case ask.Reconcile():
             return _reconciled(state.accounts[command.account_id], events)
         case ask.ResetBreaker():
@@ -52,7 +57,7 @@ def answer(state: FirmState, command: ask.Command, events: list[Event]) -> Any: 
         case ask.SetInstruments():
             return len(events)
         case ask.SetMarks():
-            return sum(len(event.body.marks) for event in events if isinstance(event.body, Marked))
+            return _marks(command, events)
         case ask.ActivateKillSwitch() | ask.ReleaseKillSwitch() | ask.AcknowledgeKill():
             return state.kill_switches[command.kill_switch_id]
         case ask.SetScenarios() | ask.PromiseHeartbeat() | ask.StartEngine() | ask.PassTime():
@@ -84,6 +89,15 @@ def decision(state: FirmState, account: Account, record: OrderRecord) -> Decisio
     return decision_of(body, record.seq)
 
 
+def _marks(command: ask.SetMarks, events: list[Event]) -> MarksResult:
+    notes = command.notes
+    return MarksResult(
+        count=sum(len(event.body.marks) for event in events if isinstance(event.body, Marked)),
+        ignored=[MarkNote(symbol=symbol, reason=reason) for symbol, reason in notes.ignored],
+        doubted=[MarkNote(symbol=symbol, reason=reason) for symbol, reason in notes.doubted],
+    )
+
+
 def _reconciled(account: Account, events: list[Event]) -> ReconciliationResult:
     body = next(event.body for event in events if isinstance(event.body, AccountReconciled))
     return ReconciliationResult(
@@ -91,6 +105,25 @@ def _reconciled(account: Account, events: list[Event]) -> ReconciliationResult:
         breaks=body.breaks,
         adopted=body.adopted,
         reconciled=account.reconciled,
+        seq=account.state_seq,
+    )
+
+
+def _high_water_mark(account: Account, events: list[Event]) -> HighWaterMarkResult:
+    before = next((event.body.before for event in events if isinstance(event.body, HighWaterMarkSet)), None)
+    cool_down = account.profile.limits.breaker_cool_down_seconds
+    return HighWaterMarkResult(
+        account_id=account.account_id,
+        before=amount(account.high_water_mark) if before is None else before,
+        high_water_mark=amount(account.high_water_mark),
+        equity=amount(account.equity),
+        drawdown=share(max(account.high_water_mark - account.equity, 0), account.high_water_mark),
+        consequences=[
+            "drawdown is measured from this mark from now on, and a higher equity raises it again",
+            f"an open drawdown breaker opens halfway after {cool_down} s without its condition, or by a reset",
+            "kill switches in force stay in force until they are released",
+            "cash, positions, profit and the day's start stay as they are",
+        ],
         seq=account.state_seq,
     )
 

@@ -114,6 +114,8 @@ class Filled:
     telemetry: str | None
     by: str
     ts: int
+    # By how much the venue executed more than was left.
+    overfilled: int = 0
 
 
 @dataclass(slots=True)

@@ -124,7 +124,8 @@ def _filled(body: Filled) -> str:
         f'{{"account_id":"{body.account_id}","by":{_string(body.by)},"client_order_id":"{body.client_order_id}",'
         f'"currency":"{body.currency}","fee":"{text(body.fee)}","fx_rate":"{text(body.fx_rate)}",'
         f'"leaves_quantity":"{text(body.leaves)}","multiplier":"{text(body.multiplier)}",'
-        f'"order_status":"{body.order_status.value}","position_quantity":"{text(body.position_quantity)}",'
+        f'"order_status":"{body.order_status.value}","overfilled_quantity":"{text(body.overfilled)}",'
+        f'"position_quantity":"{text(body.position_quantity)}",'
         f'"price":"{text(body.price)}","quantity":"{text(body.quantity)}",'
         f'"realised_pnl":"{text(body.realised_pnl)}","session_date":"{body.session_date.isoformat()}",'
         f'"side":"{"BUY" if body.buy else "SELL"}","simulation_id":{_name(body.simulation_id)},'
@@ -263,6 +264,7 @@ def _read_filled(found: dict[str, Any]) -> Filled:
         canonical(telemetry) if telemetry else None,
         found["by"],
         parse_stamp(found["ts_event"]),
+        parse(found.get("overfilled_quantity", "0")),
     )
 
 

@@ -1,9 +1,9 @@
 """What the engine is asked to do."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from services.risk.core.bodies import OrderTerms, Quote
-from shared.schemas.accounts import AccountCreate, CashMovement, DayRoll, Reconciliation
+from shared.schemas.accounts import AccountCreate, CashMovement, DayRoll, HighWaterMarkUpdate, Reconciliation
 from shared.schemas.instruments import Instrument, ScenarioSet
 from shared.schemas.kill_switches import KillAcknowledgement, KillReason, KillReductions, KillSwitchCreate
 from shared.schemas.limits import LimitsRollback, LimitsUpdate
@@ -55,12 +55,21 @@ class RollBackLimits:
     by: str
 
 
+@dataclass(slots=True)
+class MarkNotes:
+    """Which marks of a command are not valued at, and why: whoever sent them is told, the journal need not be."""
+
+    ignored: list[tuple[str, str]] = field(default_factory=list)
+    doubted: list[tuple[str, str]] = field(default_factory=list)
+
+
 @dataclass(frozen=True, slots=True)
 class SetMarks:
-    """Take marks of one simulation, or live ones."""
+    """Take marks of one simulation, or live ones; `notes` is written when it is decided on."""
 
     simulation_id: str | None
     marks: tuple[Quote, ...]
+    notes: MarkNotes = field(default_factory=MarkNotes, compare=False)
 
 
 @dataclass(slots=True)
@@ -139,6 +148,15 @@ class MoveCash:
 
     account_id: str
     request: CashMovement
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetHighWaterMark:
+    """Correct an account's high-water mark."""
+
+    account_id: str
+    request: HighWaterMarkUpdate
     by: str
 
 
@@ -231,6 +249,7 @@ Command = (
     | ApplyFill
     | RollDay
     | MoveCash
+    | SetHighWaterMark
     | Reconcile
     | ResetBreaker
     | ActivateKillSwitch

@@ -16,6 +16,7 @@ _DECIDERS: dict[type, Callable[[FirmState, Any, int], Outcome]] = {
     ask.RollBackLimits: accounts.roll_back_limits,
     ask.SetMarks: market.set_marks,
     ask.MoveCash: accounts.move_cash,
+    ask.SetHighWaterMark: accounts.set_high_water_mark,
     ask.RollDay: accounts.roll_day,
     ask.Reconcile: reconciliation.reconcile,
     ask.PlaceOrder: orders.place_order,

@@ -32,6 +32,7 @@ _STEPS: dict[type, Change] = {
     events.ScenariosSet: evolve_accounts.scenarios_set,
     events.LimitsSet: evolve_accounts.limits_set,
     events.CashMoved: evolve_accounts.cash_moved,
+    events.HighWaterMarkSet: evolve_accounts.high_water_mark_set,
     events.DayRolled: evolve_accounts.day_rolled,
     events.AccountReconciled: evolve_accounts.account_reconciled,
     events.BreakerChanged: evolve_accounts.breaker_changed,

@@ -20,13 +20,14 @@ from shared.schemas.events import (
     CashMoved,
     DayRolled,
     EngineStarted,
+    HighWaterMarkSet,
     InstrumentSet,
     LevelChanged,
     LimitsSet,
     ScenariosSet,
     StrategyEnabled,
 )
-from shared.schemas.limits import LimitsView
+from shared.schemas.limits import Limits, LimitsView
 
 
 def account_opened(state: FirmState, body: AccountOpened, seq: int) -> None:
@@ -74,10 +75,12 @@ def scenarios_set(state: FirmState, body: ScenariosSet, seq: int) -> None:
 def limits_set(state: FirmState, body: LimitsSet, seq: int) -> None:
     """Put a limit profile in force."""
     account = state.accounts[body.account_id]
+    before = account.limits.limits
     account.limits = LimitsView(
         account_id=body.account_id,
         version=body.version,
         limits=body.limits,
+        changed=[name for name in Limits.model_fields if getattr(before, name) != getattr(body.limits, name)],
         reason=body.reason,
         set_by=body.by,
         ts_event=body.ts_event,
@@ -129,6 +132,13 @@ def cash_moved(state: FirmState, body: CashMoved, seq: int) -> None:
     account.high_water_mark += paid
     account.caps = None
     move_clock(account, micros(body.ts_event))
+
+
+def high_water_mark_set(state: FirmState, body: HighWaterMarkSet, seq: int) -> None:
+    """Take an admin's word on the highest equity there was."""
+    account = state.accounts[body.account_id]
+    account.high_water_mark = units(body.high_water_mark)
+    account.caps = None
 
 
 def day_rolled(state: FirmState, body: DayRolled, seq: int) -> None:

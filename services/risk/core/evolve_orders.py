@@ -31,8 +31,9 @@ def decided(state: FirmState, body: Decided, seq: int) -> None:
         _sent(account, order, verdict.ts)
     else:
         record = OrderRecord(order, body, seq, OrderStatus.DENIED, 0)
+        strategy = account.strategies.setdefault(order.strategy_id, Strategy())
         if any(each.code is DenialCode.REPEATED_EXECUTION for each in verdict.broken):
-            account.strategies.setdefault(order.strategy_id, Strategy()).disabled = True
+            strategy.disabled = True
     account.orders[order.client_order_id] = record
     move_clock(account, verdict.ts)
 
@@ -67,7 +68,8 @@ def filled(state: FirmState, body: Filled, seq: int) -> None:
         client_order_id=body.client_order_id,
         duplicate=False,
         order_status=body.order_status,
-        leaves_quantity=amount(body.leaves),
+        leaves_quantity=amount(body.leaves if body.order_status in OPEN else 0),
+        overfilled_quantity=amount(body.overfilled),
         position_quantity=amount(body.position_quantity),
         realised_pnl=amount(body.realised_pnl),
         seq=seq,
@@ -89,7 +91,11 @@ def _fill_order(state: FirmState, account: Account, position: Position, record: 
     parent = account.parents.get(record.order.parent_order_id or "")
     if parent is not None:
         parent.taken += body.quantity
-    record.leaves, record.status = body.leaves, body.order_status
+    if body.order_status in OPEN or body.order_status is OrderStatus.FILLED:
+        record.leaves = body.leaves
+    else:
+        record.leaves -= body.quantity
+    record.status = body.order_status
 
 
 def replaced(state: FirmState, body: OrderReplaced, seq: int) -> None:

@@ -1,7 +1,7 @@
 """The state after what happened to kill switches and heartbeats."""
 
 from services.risk.core.evolve_orders import end
-from services.risk.core.state import FirmState
+from services.risk.core.state import OPEN, FirmState
 from shared.schemas.events import (
     HeartbeatSet,
     KillAcknowledged,
@@ -9,7 +9,7 @@ from shared.schemas.events import (
     KillSwitchActivated,
     KillSwitchReleased,
 )
-from shared.schemas.kill_switches import KillSwitchView
+from shared.schemas.kill_switches import KillScope, KillSwitchView
 from shared.schemas.orders import OrderStatus
 
 
@@ -17,7 +17,10 @@ def activated(state: FirmState, body: KillSwitchActivated, seq: int) -> None:
     """Stop a scope; its open orders end and free what they held."""
     for cancelled in body.cancelled:
         account = state.accounts[cancelled.account_id]
-        end(state, account, account.orders[cancelled.client_order_id], OrderStatus.CANCELLED)
+        record = account.orders[cancelled.client_order_id]
+        # Older journals name an order twice where two switches were pulled by one event.
+        if record.status in OPEN:
+            end(state, account, record, OrderStatus.CANCELLED)
     state.kill_epoch += 1
     switch = KillSwitchView(
         kill_switch_id=body.kill_switch_id,
@@ -29,6 +32,7 @@ def activated(state: FirmState, body: KillSwitchActivated, seq: int) -> None:
         activated_by=body.by,
         activated_at=body.ts_event,
         cancelled_orders=len(body.cancelled),
+        known=_known(state, body),
         kill_epoch=state.kill_epoch,
         seq=seq,
     )
@@ -60,6 +64,12 @@ def heartbeat_set(state: FirmState, body: HeartbeatSet, seq: int) -> None:
         state.heartbeats[body.strategy_id] = body.timeout_seconds
     else:
         state.heartbeats.pop(body.strategy_id, None)
+
+
+def _known(state: FirmState, body: KillSwitchActivated) -> bool:
+    if body.scope is not KillScope.STRATEGY:
+        return True
+    return body.target in state.heartbeats or any(body.target in each.strategies for each in state.accounts.values())
 
 
 def _put(state: FirmState, switch: KillSwitchView) -> None:

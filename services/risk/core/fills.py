@@ -2,14 +2,14 @@
 
 from services.risk.core.bodies import Filled
 from services.risk.core.commands import ApplyFill
-from services.risk.core.orders import time_of
-from services.risk.core.outcome import Event, Outcome, conflict, invalid, not_found
+from services.risk.core.orders import impossible, time_of
+from services.risk.core.outcome import Event, Outcome, Refused, conflict, invalid, not_found
 from services.risk.core.positions import fill
-from services.risk.core.state import OPEN, FirmState
-from services.risk.core.units import SCALE, SCALE2, amount, micros, units
+from services.risk.core.state import OPEN, Account, FirmState, OrderRecord
+from services.risk.core.units import SCALE, SCALE2, micros, text, units
 from services.risk.core.valuation import rate_of
 from shared.schemas.journal import EventKind
-from shared.schemas.orders import OrderStatus
+from shared.schemas.orders import Fill, OrderStatus
 
 # Beyond it, cash would not fit its column; no real execution comes near.
 LARGEST_NOTIONAL = 10**16 * SCALE
@@ -19,7 +19,8 @@ MOST_CASH = 10**17 * SCALE
 def apply_fill(state: FirmState, command: ApplyFill, now: int) -> Outcome:
     """Book an execution; the same again gives no event, another under its id is refused.
 
-    One for an order that was cancelled meanwhile is booked too: the venue knows what happened.
+    One for an order that was cancelled meanwhile is booked too, and so is one of more than was left: the venue knows
+    what happened, and a position that leaves it out is wrong.
     """
     account = state.accounts.get(command.account_id)
     if account is None:
@@ -31,33 +32,31 @@ def apply_fill(state: FirmState, command: ApplyFill, now: int) -> Outcome:
         if known[0] == (report.client_order_id, price, quantity, fee):
             return ()
         return conflict(f"trade_id {report.trade_id} was used for another fill")
-    record = account.orders.get(report.client_order_id)
-    if record is None:
-        return not_found(f"account {account.account_id} has no order {report.client_order_id}")
-    if record.status is OrderStatus.DENIED:
-        return conflict(f"order {report.client_order_id} was denied")
+    record = _order(account, report, now)
+    if isinstance(record, Refused):
+        return record
     most = record.leaves
     if record.replacement is not None and quantity > most:
         # The venue has taken a replacement that it has not acknowledged.
-        most = record.replacement.quantity - (record.order.quantity - record.leaves)
-    if quantity > most:
-        return conflict(f"the fill of {amount(quantity):f} is more than the {amount(most):f} left of the order")
+        most = max(most, record.replacement.quantity - (record.order.quantity - record.leaves))
+    overfilled = max(quantity - most, 0)
     order = record.order
     terms = state.instruments[order.symbol]
     rate = rate_of(state, account, terms.currency)
     if max(price * quantity * terms.multiplier * rate // (SCALE2 * SCALE), abs(fee)) > LARGEST_NOTIONAL:
-        return invalid(f"a fill is worth at most {amount(LARGEST_NOTIONAL):f}")
+        return invalid(f"a fill is worth at most {text(LARGEST_NOTIONAL)}")
     position = account.positions[order.symbol]
     signed = quantity if order.buy else -quantity
     change = fill(position.quantity, position.average_price, signed, price, fee, terms, rate)
     if abs(account.cash + change.cash) > MOST_CASH:
-        return invalid(f"the account's cash would be beyond {amount(MOST_CASH):f}")
-    leaves = most - quantity
+        return invalid(f"the account's cash would be beyond {text(MOST_CASH)}")
+    leaves = max(most - quantity, 0)
     if record.status in OPEN or leaves == 0:
-        done = leaves == 0 and (record.replacement is None or most > record.leaves)
+        done = leaves == 0 and (overfilled > 0 or record.replacement is None or most > record.leaves)
         status = OrderStatus.FILLED if done else OrderStatus.PARTIALLY_FILLED
     else:
-        status = record.status
+        # It has ended: nothing more is expected of it, whatever else may come late.
+        status, leaves = record.status, 0
     time = micros(report.ts_event)
     if account.simulation_id is not None:
         time = time_of(account, time, now) or time
@@ -83,5 +82,19 @@ def apply_fill(state: FirmState, command: ApplyFill, now: int) -> Outcome:
         order.telemetry,
         command.by,
         time,
+        overfilled,
     )
     return (Event(EventKind.FILL_APPLIED, account.account_id, body),)
+
+
+def _order(account: Account, report: Fill, now: int) -> OrderRecord | Refused:
+    """Return the order an execution is of."""
+    refused = impossible(account, micros(report.ts_event), now)
+    if refused is not None:
+        return refused
+    record = account.orders.get(report.client_order_id)
+    if record is None:
+        return not_found(f"account {account.account_id} has no order {report.client_order_id}")
+    if record.status is OrderStatus.DENIED:
+        return conflict(f"order {report.client_order_id} was denied")
+    return record

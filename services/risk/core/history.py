@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from services.risk.core.levels import measures, utilisations
+from services.risk.core.levels import level_now, measures, utilisations
 from services.risk.core.positions import unrealised_pnl
 from services.risk.core.state import Account, FirmState
 from services.risk.core.tail_methods import Book, book_of, every_method
@@ -105,7 +105,7 @@ def snapshot(state: FirmState, account: Account) -> Snapshot:
             for symbol, each in sorted(positions.items())
             if each.quantity
         ),
-        level=(account.level, account.level_reason),
+        level=level_now(account, found),
         switches=tuple(state.active_switches(account.account_id, None, None)),
         measured=found,
         worst=max(utilisations(account, found), key=lambda each: each.utilisation),

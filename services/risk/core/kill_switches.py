@@ -17,10 +17,18 @@ from shared.schemas.kill_switches import KillReductions, KillScope, KillSwitchCr
 
 
 def activate(state: FirmState, command: ActivateKillSwitch, now: int) -> Outcome:
-    """Stop a scope and cancel its open orders; a target need not exist, so that it can be stopped beforehand."""
+    """Stop a scope and cancel its open orders.
+
+    An account or a symbol that does not exist is refused: its name is mistyped, and the one that is meant would trade
+    on. A strategy needs no introduction, so it can be stopped before it sends anything.
+    """
     if command.kill_switch_id in state.kill_switches:
         return ()
     request = command.request
+    if request.scope is KillScope.ACCOUNT and request.target not in state.accounts:
+        return not_found(f"nothing was stopped: account {request.target} does not exist")
+    if request.scope is KillScope.SYMBOL and request.target not in state.instruments:
+        return not_found(f"nothing was stopped: {request.target} is not a known instrument")
     cancelled = [
         CancelledOrder(account_id=account.account_id, client_order_id=record.order.client_order_id)
         for account in _accounts(state, request)

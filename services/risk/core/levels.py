@@ -1,8 +1,14 @@
-"""How close an account is to its limits: what is measured of its positions as they are, and the level that makes."""
+"""How close an account is to its limits.
+
+Levels and breakers go by what is held, orders and the shown utilisation by the worst that open orders can make of it.
+"""
+
+from collections.abc import Callable
 
 from services.risk.core.breakers import tidy
-from services.risk.core.scenarios import current_exposures
-from services.risk.core.state import Account, FirmState
+from services.risk.core.positions import Position
+from services.risk.core.scenarios import Scenarios, current_exposures, reserved_exposures
+from services.risk.core.state import UNUSED, Account, FirmState
 from services.risk.core.units import SCALE, SCALE2
 from services.risk.core.var.historical import historical
 from shared.schemas.breakers import BreakerName
@@ -29,12 +35,14 @@ def share(value: int, of: int) -> float:
     return tidy(min(value / of, BEYOND)) if of > 0 else (BEYOND if value > 0 else 0.0)
 
 
-def current_tail(state: FirmState, account: Account) -> tuple[float, float] | None:
-    """Return historical VaR and ES of the positions as they are, over equity; None where it cannot be measured."""
+def current_tail(
+    state: FirmState, account: Account, of: Callable[[Scenarios, dict[str, Position]], dict[str, float]]
+) -> tuple[float, float] | None:
+    """Return historical VaR and ES of what is asked for, over equity; None where it cannot be measured."""
     scenarios, confidence = state.scenarios, account.profile.limits.var_confidence
     if scenarios is None or account.equity <= 0:
         return None
-    exposures = current_exposures(scenarios, account.positions)
+    exposures = of(scenarios, account.positions)
     if not exposures or not scenarios.measures(next(iter(exposures)), confidence):
         return None
     found = historical(scenarios.matrix.scenario_pnl(exposures), account.equity / SCALE, confidence)
@@ -67,7 +75,31 @@ def measures(state: FirmState, account: Account) -> dict[str, float]:
         "daily_loss": share(max(start - equity, 0), start),
         "drawdown": share(max(high - equity, 0), high),
     }
-    tail = current_tail(state, account)
+    tail = current_tail(state, account, current_exposures)
+    if tail is not None:
+        found["value_at_risk"], found["expected_shortfall"] = tail
+    return found
+
+
+def reserved(state: FirmState, account: Account) -> dict[str, float]:
+    """Return every measure that has a limit as the checks take it: at the worst that open orders can lead to."""
+    equity, start, high = account.equity, account.start_of_day_equity, account.high_water_mark
+    positions = account.positions.values()
+    today = (max(each.highest - each.day_start, each.day_start - each.lowest) * each.exposure for each in positions)
+    found = {
+        "position": share(max((each.worst for each in positions), default=0), equity),
+        "sector": share(max(account.sectors.values(), default=0), equity),
+        "asset_class": share(max(account.asset_classes.values(), default=0), equity),
+        "gross_exposure": share(account.gross, equity),
+        "net_exposure": share(max(account.high, -account.low), equity * SCALE2),
+        "leverage": share(account.leverage, equity),
+        "initial_margin": share(account.margin, equity * SCALE),
+        "intraday_position": share(max(today, default=0), start * SCALE2),
+        "turnover": share(account.turnover + account.open_value, start * SCALE2),
+        "daily_loss": share(max(start - equity, 0), start),
+        "drawdown": share(max(high - equity, 0), high),
+    }
+    tail = current_tail(state, account, reserved_exposures)
     if tail is not None:
         found["value_at_risk"], found["expected_shortfall"] = tail
     return found
@@ -83,6 +115,8 @@ def utilisations(account: Account, found: dict[str, float]) -> list[Utilisation]
         "gross_exposure": limits.max_gross_exposure,
         "net_exposure": limits.max_net_exposure,
         "leverage": limits.max_leverage,
+        "initial_margin": 1.0,
+        "intraday_position": limits.max_intraday_position_fraction,
         "turnover": limits.max_turnover,
         "daily_loss": limits.max_daily_loss_fraction,
         "drawdown": limits.max_drawdown_fraction,
@@ -99,7 +133,15 @@ def utilisations(account: Account, found: dict[str, float]) -> list[Utilisation]
 def standing(account: Account, found: dict[str, float]) -> tuple[RiskLevel, str]:
     """Return the level of an account and why: by the worst share of a limit its positions use."""
     worst = max(utilisations(account, found), key=lambda each: each.utilisation)
+    if not worst.utilisation:
+        return RiskLevel.GREEN, UNUSED
     return level_of(worst.utilisation), f"{worst.name} uses {worst.utilisation:.0%} of its limit"
+
+
+def level_now(account: Account, found: dict[str, float]) -> tuple[RiskLevel, str]:
+    """Return an account's level and why it holds now: the reason on record is that of the moment it changed."""
+    level, why = standing(account, found)
+    return account.level, why if level is account.level else account.level_reason
 
 
 def watched(found: dict[str, float]) -> dict[BreakerName, float]:

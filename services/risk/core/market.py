@@ -1,5 +1,8 @@
 """Decide on instruments, marks and scenarios."""
 
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
 from services.risk.core.bodies import Marked, Quote
 from services.risk.core.commands import THE_ENGINE, ActivateKillSwitch, SetInstruments, SetMarks, SetScenarios
 from services.risk.core.kill_switches import activate
@@ -7,7 +10,7 @@ from services.risk.core.outcome import Event, Outcome, Refused, conflict, invali
 from services.risk.core.positions import HeldMark, Position
 from services.risk.core.state import FirmState
 from services.risk.core.terms import Terms, worth
-from services.risk.core.units import SCALE, SCALE2, half_even, moment, text
+from services.risk.core.units import LIVE_SINCE, SCALE, SCALE2, half_even, moment, stamp, text
 from shared.schemas.base import Severity
 from shared.schemas.events import InstrumentSet, ScenariosSet
 from shared.schemas.journal import EventKind
@@ -44,41 +47,101 @@ def set_instruments(state: FirmState, command: SetInstruments, now: int) -> Outc
 def set_marks(state: FirmState, command: SetMarks, now: int) -> Outcome:
     """Take the marks that are news, in their order; live ones only as the newest of each symbol.
 
-    A price that jumps, or was judged critical, is not valued at: its symbol is blocked until the next one confirms
-    it, or is as before.
+    A price that jumps, or was judged critical, is not valued at: its symbol is blocked until one that was seen later,
+    by the instrument's `jump_confirm_seconds`, confirms it, or one is as before. The same price sent again at once
+    says no more than it did. What is not taken is noted on the command, with the reason.
     """
-    taken: list[Quote] = []
-    doubted: list[Quote] = []
-    confirmed: list[Quote] = []
-    newest: dict[str, HeldMark] = {}
-    for quote in command.marks:
-        symbol = quote.symbol
-        terms = state.instruments.get(symbol)
-        if terms is None or (command.simulation_id is None and quote.ts > now + _CLOCK_SKEW):
-            continue
-        held = newest.get(symbol) or state.marks.get((command.simulation_id, symbol))
-        if held is not None and (quote.ts < held.ts or _same(quote, held)):
-            continue
-        if quote.quality is Severity.CRITICAL or _jumps(quote, held, terms):
-            doubted.append(quote)
-            newest[symbol] = doubt(quote, held)
-        elif not _absurd(state, command.simulation_id, quote):
-            taken.append(quote)
-            if held is not None and held.suspect and _far(quote, held.price, terms):
-                confirmed.append(quote)
-            newest[symbol] = HeldMark(quote.price, quote.ts, quote.delta, quote.quality)
+    found = _sift(state, command, now)
+    taken, last = found.taken, found.newest
     if command.simulation_id is None:
         taken = list({quote.symbol: quote for quote in taken}.values())
     # What became of a doubt within the batch is decided: only the last word on a symbol counts.
-    doubted = list({quote.symbol: quote for quote in doubted if _is_last(newest[quote.symbol], quote)}.values())
+    doubted = list({quote.symbol: quote for quote in found.doubted if _is_last(last[quote.symbol], quote)}.values())
+    command.notes.ignored[:] = [*found.ignored, *_overtaken(found, taken, doubted)]
+    command.notes.doubted[:] = [(quote.symbol, _why_doubted(quote)) for quote in doubted]
     if not taken and not doubted:
         return ()
     marks = Event(EventKind.MARKS_SET, None, Marked(command.simulation_id, taken, doubted, now))
     # A simulation's prices stop nobody: a switch on a symbol is the whole firm's.
-    return (marks, *_spikes(state, confirmed if command.simulation_id is None else [], now))
+    return (marks, *_spikes(state, found.confirmed.values() if command.simulation_id is None else (), now))
 
 
-def _spikes(state: FirmState, confirmed: list[Quote], now: int) -> list[Event]:
+@dataclass(slots=True)
+class _Sifted:
+    """The marks of a command, by what became of each."""
+
+    taken: list[Quote] = field(default_factory=list)
+    doubted: list[Quote] = field(default_factory=list)
+    # Of each symbol the last that confirmed a jump, and the mark the command leaves.
+    confirmed: dict[str, Quote] = field(default_factory=dict)
+    newest: dict[str, HeldMark] = field(default_factory=dict)
+    ignored: list[tuple[str, str]] = field(default_factory=list)
+
+
+def _sift(state: FirmState, command: SetMarks, now: int) -> _Sifted:
+    found, simulation = _Sifted(), command.simulation_id
+    for quote in command.marks:
+        symbol = quote.symbol
+        terms = state.instruments.get(symbol)
+        if terms is None:
+            found.ignored.append((symbol, "not a known instrument"))
+            continue
+        held = found.newest.get(symbol) or state.marks.get((simulation, symbol))
+        why = _no_news(quote, held, terms) or (_not_live(quote, now) if simulation is None else None)
+        if why is not None:
+            found.ignored.append((symbol, why))
+        elif quote.quality is Severity.CRITICAL or _jumps(quote, held, terms):
+            found.doubted.append(quote)
+            found.newest[symbol] = doubt(quote, held)
+        elif _absurd(state, simulation, quote):
+            found.ignored.append((symbol, "a position would be worth more than can be counted"))
+        else:
+            found.taken.append(quote)
+            if held is not None and held.suspect and _far(quote, held.price, terms):
+                found.confirmed[symbol] = quote
+            found.newest[symbol] = HeldMark(quote.price, quote.ts, quote.delta, quote.quality)
+    return found
+
+
+def _no_news(quote: Quote, held: HeldMark | None, terms: Terms) -> str | None:
+    """Return why a mark says nothing beside the one that is held."""
+    if held is None:
+        return None
+    if quote.ts < held.ts:
+        return f"older than the mark held, of {stamp(held.ts)}"
+    if _same(quote, held):
+        return "held already"
+    if quote.quality is not Severity.CRITICAL and _repeats_a_doubt(quote, held, terms):
+        return (
+            f"doubted since {stamp(held.suspect_ts)}; one seen {terms.jump_confirm / 1_000_000:g} s later confirms it"
+        )
+    return None
+
+
+def _not_live(quote: Quote, now: int) -> str | None:
+    """Return why a mark cannot be one of now."""
+    if quote.ts < LIVE_SINCE:
+        return "before 2000"
+    return f"more than {_CLOCK_SKEW // 1_000_000} s ahead of the clock" if quote.ts > now + _CLOCK_SKEW else None
+
+
+def _overtaken(found: _Sifted, taken: list[Quote], doubted: list[Quote]) -> list[tuple[str, str]]:
+    """Return the marks that a later one of the same command made pointless."""
+    kept = {id(quote) for quote in (*taken, *doubted)}
+    return [
+        (quote.symbol, "a later one of the same request counts")
+        for quote in (*found.taken, *found.doubted)
+        if id(quote) not in kept
+    ]
+
+
+def _why_doubted(quote: Quote) -> str:
+    if quote.quality is Severity.CRITICAL:
+        return "judged critical: no order in the symbol passes until a better price comes"
+    return "a jump: no order in the symbol passes until a later price confirms it, or is as before"
+
+
+def _spikes(state: FirmState, confirmed: Iterable[Quote], now: int) -> list[Event]:
     """Return the switches that confirmed jumps pull, where their instruments ask for it."""
     events: list[Event] = []
     for quote in confirmed:
@@ -99,7 +162,7 @@ def doubt(quote: Quote, held: HeldMark | None) -> HeldMark:
     """Return a symbol's mark once a price came that cannot be trusted: the one before, with the doubt noted."""
     price, ts, delta = (held.price, held.ts, held.delta) if held else (quote.price, quote.ts, quote.delta)
     suspect = 0 if quote.quality is Severity.CRITICAL else quote.price
-    return HeldMark(price, ts, delta, quote.quality, suspect)
+    return HeldMark(price, ts, delta, quote.quality, suspect, quote.ts)
 
 
 def set_scenarios(state: FirmState, command: SetScenarios, now: int) -> Outcome:
@@ -126,6 +189,16 @@ def _jumps(quote: Quote, held: HeldMark | None, terms: Terms) -> bool:
     if held is None or not held.price or not _far(quote, held.price, terms):
         return False
     return not held.suspect or _far(quote, held.suspect, terms)
+
+
+def _repeats_a_doubt(quote: Quote, held: HeldMark, terms: Terms) -> bool:
+    """Tell whether a price is about the suspect one, and was seen too soon after it to confirm it."""
+    return (
+        held.suspect != 0
+        and _far(quote, held.price, terms)
+        and not _far(quote, held.suspect, terms)
+        and quote.ts - held.suspect_ts < terms.jump_confirm
+    )
 
 
 def _far(quote: Quote, price: int, terms: Terms) -> bool:

@@ -8,15 +8,17 @@ from services.risk.core.checks import Evaluation, evaluate
 from services.risk.core.codec import reason
 from services.risk.core.commands import AcknowledgeReplace, CloseOrder, PlaceOrder, ReplaceOrder
 from services.risk.core.levels import FIRST_BAND, level_of
-from services.risk.core.outcome import Event, Outcome, conflict, invalid, not_found
+from services.risk.core.outcome import Event, Outcome, Refused, conflict, invalid, not_found
 from services.risk.core.state import OPEN, Account, FirmState
-from services.risk.core.units import amount, micros, moment, units
+from services.risk.core.units import LIVE_SINCE, amount, micros, moment, stamp, text, units
 from shared.schemas.decisions import Decision, DecisionContent, RiskLevel
 from shared.schemas.decisions import Verdict as Answer
 from shared.schemas.denials import DenialCode
 from shared.schemas.events import OrderReplaced, ReplaceAcknowledged
 from shared.schemas.journal import EventKind
 
+# Clocks and time zones differ by less.
+_MOST_AHEAD = 86_400_000_000
 # A smaller order would break these too: there is no largest quantity that would have passed.
 _WHATEVER_THE_SIZE = frozenset(
     {
@@ -49,6 +51,9 @@ def place_order(state: FirmState, command: PlaceOrder, now: int) -> Outcome:
         if known.decided.order == order:
             return ()
         return conflict(f"client_order_id {order.client_order_id} was used for another order")
+    refused = impossible(account, order.ts, now)
+    if refused is not None:
+        return refused
     time = now
     if account.simulation_id is not None:
         if order.ts is None:
@@ -136,7 +141,7 @@ def replace_order(state: FirmState, command: ReplaceOrder, now: int) -> Outcome:
     filled = record.order.quantity - record.leaves
     quantity = units(request.quantity)
     if quantity <= filled:
-        return conflict(f"{amount(filled):f} of the order are filled already; cancel it instead")
+        return conflict(f"{text(filled)} of the order are filled already; cancel it instead")
     time = time_of(account, micros(request.ts_event) if request.ts_event else None, now)
     if time is None:
         return invalid("a replacement in a simulated account needs ts_event")
@@ -241,6 +246,13 @@ def time_of(account: Account, given: int | None, now: int) -> int | None:
     if account.simulation_id is None:
         return now
     return None if given is None else later(account, given)
+
+
+def impossible(account: Account, given: int | None, now: int) -> Refused | None:
+    """Return why a time cannot be one of a live account: long before there was one, or more than a day ahead."""
+    if account.simulation_id is not None or given is None or LIVE_SINCE <= given <= now + _MOST_AHEAD:
+        return None
+    return invalid(f"ts_event {stamp(given)} lies before 2000 or more than a day ahead; the account is live")
 
 
 def later(account: Account, given: int) -> int:

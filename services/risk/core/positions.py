@@ -14,13 +14,15 @@ _FEW = 64
 
 @dataclass(slots=True)
 class HeldMark:
-    """A price risk values at; one that jumped waits in `suspect` until the next confirms it."""
+    """A price risk values at; one that jumped waits in `suspect` until a later one confirms it."""
 
     price: int
     ts: int
     delta: int | None = None
     quality: Severity = Severity.OK
     suspect: int = 0
+    # When the suspect price was seen first.
+    suspect_ts: int = 0
 
 
 @dataclass(slots=True)

@@ -6,7 +6,7 @@ from services.risk.core.commands import Reconcile
 from services.risk.core.fills import MOST_CASH
 from services.risk.core.outcome import Event, Outcome, conflict, invalid, not_found
 from services.risk.core.state import Account, FirmState
-from services.risk.core.units import amount, moment, units
+from services.risk.core.units import amount, moment, text, units
 from shared.schemas.accounts import BreakKind, BrokerPosition, ReconciliationBreak
 from shared.schemas.events import AccountReconciled
 from shared.schemas.journal import EventKind
@@ -27,7 +27,7 @@ def reconcile(state: FirmState, command: Reconcile, now: int) -> Outcome:
     if request.adopt and request.reason is None:
         return invalid("taking the broker's word needs a reason")
     if request.cash is not None and abs(units(request.cash)) > MOST_CASH:
-        return invalid(f"the account's cash would be beyond {amount(MOST_CASH):f}")
+        return invalid(f"the account's cash would be beyond {text(MOST_CASH)}")
     breaks, adjusted = _compare(state, account, command)
     cash = request.cash if request.adopt and request.cash is not None else amount(account.cash)
     body = AccountReconciled(

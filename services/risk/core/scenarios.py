@@ -44,15 +44,18 @@ def exposure(position: Position, quantity: int) -> float:
 def reserved_pnl(scenarios: Scenarios, positions: dict[str, Position], tail: Tail) -> FloatArray:
     """Return the profit and loss per scenario of what positions and their open orders can become."""
     if tail.stale or tail.pnl is None:
-        tail.pnl = scenarios.matrix.scenario_pnl(
-            {
-                symbol: exposure(position, position.reserved)
-                for symbol, position in positions.items()
-                if symbol in scenarios.symbols
-            }
-        )
+        tail.pnl = scenarios.matrix.scenario_pnl(reserved_exposures(scenarios, positions))
         tail.stale, tail.changes = False, 0
     return tail.pnl
+
+
+def reserved_exposures(scenarios: Scenarios, positions: dict[str, Position]) -> dict[str, float]:
+    """Return the signed money that positions would move with at the worst their open orders can lead to."""
+    return {
+        symbol: exposure(position, position.reserved)
+        for symbol, position in positions.items()
+        if symbol in scenarios.symbols
+    }
 
 
 def current_exposures(scenarios: Scenarios, positions: dict[str, Position]) -> dict[str, float]:

@@ -16,6 +16,10 @@ from shared.schemas.kill_switches import KillScope, KillSwitchView
 from shared.schemas.limits import Limits, LimitsView
 from shared.schemas.orders import FillResult, OrderStatus
 
+# Why an account that holds nothing and has lost nothing has its level.
+UNUSED = "no limit is in use"
+# Before any time a command can carry: a simulation may be set long before 1970, where times are below zero.
+_LONG_AGO = -(10**20)
 OPEN = frozenset({OrderStatus.OPEN, OrderStatus.PARTIALLY_FILLED})
 
 
@@ -37,6 +41,7 @@ class OrderRecord:
     decided: Decided
     seq: int
     status: OrderStatus
+    # What was not filled of it. Of an order that has ended no more is expected, and this much may still come late.
     leaves: int
     # What it holds in the position's open quantity: the larger of its leaves and those of a replacement.
     held: int = 0
@@ -50,8 +55,8 @@ class Strategy:
     """What is counted of one strategy in one account."""
 
     # When its next message would be due at its highest lasting rate, in nanoseconds.
-    due: int = 0
-    window: int = 0
+    due: int = _LONG_AGO
+    window: int = _LONG_AGO
     executions: int = 0
     disabled: bool = False
 
@@ -90,7 +95,7 @@ class Account:
     # Newest time a command of a simulated account carried: its clock.
     clock: int | None = None
     level: RiskLevel = RiskLevel.GREEN
-    level_reason: str = "nothing was traded yet"
+    level_reason: str = UNUSED
     breakers: dict[str, Breaker] = field(default_factory=breakers)
     # Names of the breakers that are not closed.
     halted: tuple[str, ...] = ()
@@ -102,7 +107,7 @@ class Account:
     # Whether the session before this one was closed by a roll.
     rolled: bool = False
     state_seq: int = 0
-    due: int = 0
+    due: int = _LONG_AGO
     positions: dict[str, Position] = field(default_factory=dict)
     orders: dict[str, OrderRecord] = field(default_factory=dict)
     open_orders: dict[str, OrderRecord] = field(default_factory=dict)

@@ -9,10 +9,10 @@ from services.risk.core.evolve import evolve
 from services.risk.core.outcome import Event, Refused
 from services.risk.core.state import Account, FirmState
 from services.risk.core.watch import watch
-from shared.schemas.events import AccountReconciled, CashMoved, DayRolled, LimitsSet, ScenariosSet
+from shared.schemas.events import AccountReconciled, CashMoved, DayRolled, HighWaterMarkSet, LimitsSet, ScenariosSet
 
 # What changes an account's measures, beside marks and scenarios, which change many accounts'.
-_MOVES = (Filled, CashMoved, DayRolled, LimitsSet, AccountReconciled)
+_MOVES = (Filled, CashMoved, DayRolled, LimitsSet, AccountReconciled, HighWaterMarkSet)
 
 
 def apply(state: FirmState, command: Command, outcome: tuple[Event, ...], now: int) -> list[Event]:

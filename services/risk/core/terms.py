@@ -37,6 +37,8 @@ class Terms:
     margin: int = field(init=False)
     daily_volume: int = field(init=False)
     max_jump: int = field(init=False)
+    # Microseconds between a doubted price and the one that may confirm it.
+    jump_confirm: int = field(init=False)
     restricted: bool = field(init=False)
     tradable: bool = field(init=False)
 
@@ -50,6 +52,7 @@ class Terms:
         self.daily_volume = units(each.average_daily_volume) if each.average_daily_volume else 0
         jump = each.max_jump or _JUMPS.get(each.asset_class)
         self.max_jump = of_float(jump) if jump else OFF
+        self.jump_confirm = round(each.jump_confirm_seconds * 1_000_000)
         self.restricted, self.tradable = each.restricted, each.tradable
 
     @property

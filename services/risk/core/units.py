@@ -14,6 +14,8 @@ SCALE2: int = SCALE**2
 SCALE3: int = SCALE**3
 # Sums of many amounts have more digits than one amount may.
 _WIDE = Context(prec=60)
+# No live market's time lies before 2000; one that does was read in another unit, or never set.
+LIVE_SINCE: int = 946_684_800_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from services.risk.core.breakers import WARNING, threshold_of, tidy
-from services.risk.core.levels import measures, share, utilisations, watched
+from services.risk.core.levels import level_now, measures, reserved, share, utilisations, watched
 from services.risk.core.positions import Position, unrealised_pnl
-from services.risk.core.state import Account, FirmState, OrderRecord
+from services.risk.core.state import OPEN, Account, FirmState, OrderRecord
 from services.risk.core.units import SCALE2, amount, moment
 from shared.schemas.accounts import AccountStatus, PositionView, TailRisk
 from shared.schemas.breakers import BreakerName, BreakerView
@@ -20,7 +20,7 @@ def account_status(state: FirmState, account: Account) -> AccountStatus:
     found = measures(state, account)
     positions = [_position(state, account, symbol) for symbol in sorted(account.positions)]
     switches = list(state.active_switches(account.account_id, None, None))
-    level, why = shown_level(account.level, account.level_reason, switches)
+    level, why = shown_level(*level_now(account, found), switches)
     net = net_notional(account)
     return AccountStatus(
         account_id=account.account_id,
@@ -44,7 +44,7 @@ def account_status(state: FirmState, account: Account) -> AccountStatus:
         leverage=found["leverage"],
         tail_risk=_tail(state, account, found),
         open_orders=len(account.open_orders),
-        utilisations=utilisations(account, found),
+        utilisations=utilisations(account, reserved(state, account)),
         breakers=[_breaker(account, name, watched(found).get(name)) for name in BreakerName],
         disabled_strategies=sorted(name for name, each in account.strategies.items() if each.disabled),
         positions=positions,
@@ -90,7 +90,7 @@ def order_view(account: Account, record: OrderRecord) -> OrderView:
         side=Side.BUY if order.buy else Side.SELL,
         quantity=amount(order.quantity),
         limit_price=amount(order.limit) if order.limit else None,
-        leaves_quantity=amount(record.leaves),
+        leaves_quantity=amount(record.leaves if record.status in OPEN else 0),
         status=record.status,
         pending_replace_id=record.replacement.replace_id if record.replacement else None,
     )

@@ -44,18 +44,18 @@ def watch(state: FirmState, account: Account, now: int) -> Iterator[Event]:
         yield Event(EventKind.LEVEL_CHANGED, account.account_id, body)
 
 
-def _breaker(state: FirmState, account: Account, name: BreakerName, value: float, now: int) -> list[Event]:
+def _breaker(state: FirmState, account: Account, name: BreakerName, value: float, now: int) -> Iterator[Event]:
     limits = account.profile.limits
     threshold, limit = threshold_of(name, limits), limit_of(name, limits)
     if threshold is None or limit is None:
-        return []
+        return
     breaker = account.breakers[name.value]
     step = next_step(breaker, value, threshold, now, limits.breaker_cool_down_seconds * 1_000_000)
-    events = [] if step is None else [_changed(account, name, breaker, step, value, threshold, now)]
+    if step is not None:
+        yield _changed(account, name, breaker, step, value, threshold, now)
     kind = KILLS.get(name)
     if kind is not None and limits.kill_margin is not None and value >= tidy(limit * limits.kill_margin):
-        events += _stop(state, account, kind, f"{name.value} at {value:.4g}, limit {limit:g}", now)
-    return events
+        yield from _stop(state, account, kind, f"{name.value} at {value:.4g}, limit {limit:g}", now)
 
 
 def _changed(

@@ -9,6 +9,7 @@ from services.risk.core.commands import (
     ResetBreaker,
     RollBackLimits,
     RollDay,
+    SetHighWaterMark,
     SetLimits,
 )
 from services.risk.core.liquidation import liquidation_plan
@@ -25,6 +26,8 @@ from shared.schemas.accounts import (
     AccountStatus,
     CashMovement,
     DayRoll,
+    HighWaterMarkResult,
+    HighWaterMarkUpdate,
     LiquidationPlan,
     Reconciliation,
     ReconciliationResult,
@@ -114,6 +117,14 @@ async def list_limits(engine: Engine, account_id: str, cursor: str | None, limit
 async def move_cash(engine: Engine, account_id: str, request: CashMovement, caller: Principal) -> AccountStatus:
     """Pay in or out."""
     found: AccountStatus = await do(engine, MoveCash(account_id, request, caller.subject))
+    return found
+
+
+async def set_high_water_mark(
+    engine: Engine, account_id: str, request: HighWaterMarkUpdate, caller: Principal
+) -> HighWaterMarkResult:
+    """Correct an account's high-water mark."""
+    found: HighWaterMarkResult = await do(engine, SetHighWaterMark(account_id, request, caller.subject))
     return found
 
 

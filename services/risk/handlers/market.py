@@ -11,7 +11,15 @@ from services.risk.handlers.asking import do, problem
 from shared.auth import Principal
 from shared.pagination import decode_cursor, encode_cursor
 from shared.schemas.base import Page
-from shared.schemas.instruments import Instrument, InstrumentBatch, Mark, MarkBatch, ScenarioSet, ScenarioView
+from shared.schemas.instruments import (
+    Instrument,
+    InstrumentBatch,
+    Mark,
+    MarkBatch,
+    MarksResult,
+    ScenarioSet,
+    ScenarioView,
+)
 
 
 async def set_instruments(engine: Engine, batch: InstrumentBatch, caller: Principal) -> int:
@@ -33,9 +41,9 @@ async def list_instruments(engine: Engine, cursor: str | None, limit: int) -> Pa
     return await engine.read(page)
 
 
-async def set_marks(engine: Engine, batch: MarkBatch) -> int:
-    """Take marks; return how many were news."""
-    found: int = await do(engine, SetMarks(batch.simulation_id, tuple(quote(mark) for mark in batch.marks)))
+async def set_marks(engine: Engine, batch: MarkBatch) -> MarksResult:
+    """Take marks; return what became of them."""
+    found: MarksResult = await do(engine, SetMarks(batch.simulation_id, tuple(quote(mark) for mark in batch.marks)))
     return found
 
 

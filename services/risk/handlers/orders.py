@@ -10,7 +10,7 @@ from services.risk.core.commands import (
     PlaceOrders,
     ReplaceOrder,
 )
-from services.risk.core.orders import content_of, judge, time_of
+from services.risk.core.orders import content_of, impossible, judge, time_of
 from services.risk.core.outcome import RefusalKind, Refused, invalid, not_found
 from services.risk.core.state import Account, FirmState
 from services.risk.core.translate import order_terms
@@ -72,9 +72,13 @@ async def check_order(engine: Engine, account_id: str, order: Order) -> Decision
     asked = order_terms(order)
 
     def question(state: FirmState, account: Account) -> DecisionContent | Refused:
-        now = time_of(account, asked.ts, micros(engine.clock.now()))
+        system = micros(engine.clock.now())
+        now = time_of(account, asked.ts, system)
         if now is None:
             return invalid("an order of a simulated account needs ts_event")
+        refused = impossible(account, asked.ts, system)
+        if refused is not None:
+            return refused
         verdict = judge(state, account, asked, now, evaluate(state, account, asked, now))
         return content_of(verdict, account.account_id, asked.client_order_id)
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Response
 
-from services.risk.dependencies import AccountPath, EngineDep, OfficerDep, OperatorDep, ReaderDep
+from services.risk.dependencies import AccountPath, AdminDep, EngineDep, OfficerDep, OperatorDep, ReaderDep
 from services.risk.handlers import accounts as handlers
 from shared.pagination import DEFAULT_LIMIT, BadCursor, PageLimit
 from shared.problems import Conflict, NotFound, declare
@@ -13,6 +13,8 @@ from shared.schemas.accounts import (
     AccountStatus,
     CashMovement,
     DayRoll,
+    HighWaterMarkResult,
+    HighWaterMarkUpdate,
     LiquidationPlan,
     Reconciliation,
     ReconciliationResult,
@@ -86,7 +88,11 @@ async def get_limits(account_id: AccountPath, engine: EngineDep, _: ReaderDep) -
 async def set_limits(
     account_id: AccountPath, update: LimitsUpdate, engine: EngineDep, caller: OfficerDep
 ) -> LimitsView:
-    """Put new limits in force, from the next order on."""
+    """Put new limits in force, from the next order on.
+
+    The profile is replaced whole: a limit that is left out goes back to its default. The answer names under `changed`
+    every limit that is not what it was; to change one alone, send back what `GET` gave with that one altered.
+    """
     return await handlers.set_limits(engine, account_id, update, caller)
 
 
@@ -118,9 +124,24 @@ async def move_cash(
     return await handlers.move_cash(engine, account_id, request, caller)
 
 
+@router.put("/{account_id}/high-water-mark", responses=_CHANGED)
+async def set_high_water_mark(
+    account_id: AccountPath, request: HighWaterMarkUpdate, engine: EngineDep, caller: AdminDep
+) -> HighWaterMarkResult:
+    """Correct a high-water mark, such as one a wrong price raised. One below the account's equity is 409.
+
+    Releases, day rolls and resets never change it: only this, cash movements and adopted reconciliations do, and a
+    higher equity raises it. A drawdown switch that was pulled stays in force until it is released.
+    """
+    return await handlers.set_high_water_mark(engine, account_id, request, caller)
+
+
 @router.post("/{account_id}/day-roll", responses=_CHANGED)
 async def roll_day(account_id: AccountPath, request: DayRoll, engine: EngineDep, caller: OperatorDep) -> AccountStatus:
-    """Close the trading day and start the next. The same roll again changes nothing; one backwards is 409."""
+    """Close the trading day and start the next. The same roll again changes nothing; one backwards is 409.
+
+    A live account is not rolled further than ten days from today: a roll cannot be undone.
+    """
     return await handlers.roll_day(engine, account_id, request, caller)
 
 

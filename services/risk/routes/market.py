@@ -9,7 +9,15 @@ from services.risk.handlers import market as handlers
 from shared.pagination import DEFAULT_LIMIT, BadCursor, PageLimit
 from shared.problems import Conflict, NotFound, declare
 from shared.schemas.base import Contract, Identifier, Page, Symbol
-from shared.schemas.instruments import Instrument, InstrumentBatch, Mark, MarkBatch, ScenarioSet, ScenarioView
+from shared.schemas.instruments import (
+    Instrument,
+    InstrumentBatch,
+    Mark,
+    MarkBatch,
+    MarksResult,
+    ScenarioSet,
+    ScenarioView,
+)
 
 router = APIRouter(tags=["market"])
 
@@ -35,9 +43,13 @@ async def list_instruments(
 
 
 @router.post("/marks")
-async def set_marks(batch: MarkBatch, engine: EngineDep, _: FeederDep) -> Count:
-    """Send marks straight to risk. Older ones than it holds, and those of unknown symbols, change nothing."""
-    return Count(count=await handlers.set_marks(engine, batch))
+async def set_marks(batch: MarkBatch, engine: EngineDep, _: FeederDep) -> MarksResult:
+    """Send marks straight to risk.
+
+    Those of unknown symbols, older than what is held, or ahead of the clock change nothing, and are named under
+    `ignored` with the reason; those under `doubted` block their symbols.
+    """
+    return await handlers.set_marks(engine, batch)
 
 
 @router.get("/marks", responses=declare(BadCursor))

@@ -118,7 +118,11 @@ async def expire_order(
 
 @router.post("/fills", responses=_CHANGED)
 async def apply_fill(account_id: AccountPath, fill: Fill, engine: EngineDep, caller: TraderDep) -> FillResult:
-    """Report an execution. The same trade_id again changes nothing; another fill under it is 409."""
+    """Report an execution. The same trade_id again changes nothing; another fill under it is 409.
+
+    What the venue executed is booked even where it is more than was left of the order: `overfilled_quantity` says by
+    how much.
+    """
     return await handlers.apply_fill(engine, account_id, fill, caller)
 
 

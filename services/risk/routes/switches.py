@@ -34,9 +34,13 @@ async def list_kill_switches(
     return await handlers.list_kill_switches(engine, active, cursor, limit)
 
 
-@router.post("/kill-switches", status_code=201)
+@router.post("/kill-switches", status_code=201, responses=declare(NotFound))
 async def activate_kill_switch(request: KillSwitchCreate, engine: EngineDep, caller: AdminDep) -> KillSwitchView:
-    """Stop the firm, an account, a strategy or a symbol. Once this answers, nothing in it is approved."""
+    """Stop the firm, an account, a strategy or a symbol. Once this answers, nothing in it is approved.
+
+    An account or a symbol that does not exist is 404. A strategy that no account has seen is stopped all the same, and
+    `known` is false.
+    """
     return await handlers.activate_kill_switch(engine, request, caller)
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -50,13 +50,15 @@ class RiskClient:
         )
         await self.mark("100")
 
-    async def mark(self, price: str, symbol: str = "STOCK") -> None:
-        mark = {"symbol": symbol, "price": price, "ts_event": datetime.now(UTC).isoformat()}
+    async def mark(self, price: str, symbol: str = "STOCK", ahead: float = 0) -> None:
+        seen = datetime.now(UTC) + timedelta(seconds=ahead)
+        mark = {"symbol": symbol, "price": price, "ts_event": seen.isoformat()}
         await self.ok("POST", "/marks", {"marks": [mark]})
 
     async def confirmed_mark(self, price: str, symbol: str = "STOCK") -> None:
-        for _ in range(2):
-            await self.mark(price, symbol)
+        """Send a price and, as seen a second later, the one that confirms it if it jumps."""
+        await self.mark(price, symbol)
+        await self.mark(price, symbol, ahead=1)
 
     async def order(self, order_id: str, quantity: str = "1", account: str = "main", **fields: Any) -> Any:
         return await self.ok("POST", f"/accounts/{account}/orders", order(order_id, quantity, **fields))

@@ -70,6 +70,8 @@ async def test_an_admin_stops_and_lets_go_again(url: str, tokens: Tokens) -> Non
             switch = risk.activate_kill_switch("STRATEGY", "fire drill", "trend", allow_reducing=True)
             assert (switch.target, switch.reductions) == ("trend", "ALL")
             assert risk.deactivate_kill_switch(switch.kill_switch_id, "over").released_by is not None
+            corrected = risk.set_high_water_mark("main", "110000", "as the broker has it")
+            assert (corrected.before, corrected.high_water_mark) == (100_000, 110_000)
             stop = risk.emergency_stop("fire drill")
             assert risk.get_risk_status("main").risk_level == "BLACK"
             risk.deactivate_kill_switch(stop.kill_switch_id, "over")

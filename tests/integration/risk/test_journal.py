@@ -157,6 +157,18 @@ class TestMarks:
 
         await until(taken)
 
+    async def test_whoever_sends_marks_is_told_what_became_of_each(self, risk: RiskClient) -> None:
+        now = datetime.now(UTC).isoformat()
+        marks = [
+            {"symbol": "NOPE", "price": "1", "ts_event": now},
+            {"symbol": "STOCK", "price": "101", "ts_event": now},
+            {"symbol": "OTHER", "price": "5", "quality": "critical", "ts_event": now},
+        ]
+        told = await risk.ok("POST", "/marks", {"marks": marks})
+        assert told["count"] == 1
+        assert told["ignored"] == [{"symbol": "NOPE", "reason": "not a known instrument"}]
+        assert [each["symbol"] for each in told["doubted"]] == ["OTHER"]
+
     async def test_marks_wait_in_the_stream_while_the_database_is_away(
         self, own_postgres: EmbeddedPostgres, run_risk: Running, redis_url: str
     ) -> None:

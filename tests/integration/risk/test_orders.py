@@ -1,7 +1,9 @@
 import asyncio
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 
 from shared.api_keys import create_key
 from shared.roles import Role
@@ -76,6 +78,10 @@ async def test_an_order_can_be_cancelled_rejected_or_expire(risk: RiskClient) ->
         ({"order_type": "LIMIT"}, "value_error"),
         ({"ts_event": "2026-01-01T00:00:00"}, "timezone_aware"),
         ({"ts_event": 5}, "timestamp_number"),
+        ({"ts_event": "0"}, "timestamp_number"),
+        ({"ts_event": "101.255"}, "timestamp_number"),
+        ({"ts_event": "1767225600000"}, "timestamp_number"),
+        ({"ts_event": "2026-03-02"}, "timestamp_number"),
     ],
 )
 async def test_bad_orders_are_named_and_leave_no_trace(risk: RiskClient, change: dict[str, Any], code: str) -> None:
@@ -84,6 +90,45 @@ async def test_bad_orders_are_named_and_leave_no_trace(risk: RiskClient, change:
     assert response.status_code == 422
     assert [error["code"] for error in response.json()["errors"]] == [code]
     assert (await risk.ok("GET", "/journal?limit=1"))["last_seq"] == before
+
+
+async def test_times_a_live_account_cannot_live_at_are_refused(risk: RiskClient) -> None:
+    await risk.order("o1")
+    last = (await risk.ok("GET", "/journal?limit=1"))["last_seq"]
+    fill = {"trade_id": "t1", "client_order_id": "o1", "quantity": "1", "price": "100"}
+    ahead = (datetime.now(UTC) + timedelta(days=1, minutes=1)).isoformat()
+    for when in ("1999-12-31T23:59:59Z", ahead, "9999-12-31T23:59:59Z"):
+        for path, body in (("orders", order("o2")), ("orders/check", order("o2")), ("fills", fill)):
+            response = await risk.call("POST", f"/accounts/main/{path}", {**body, "ts_event": when})
+            assert (response.status_code, "the account is live" in response.text) == (422, True), (path, when)
+    today = datetime.now(UTC).date()
+    for days, status in ((11, 422), (10, 200)):
+        roll = {"next_session_date": (today + timedelta(days=days)).isoformat()}
+        if status != 200:
+            assert (await risk.ok("GET", "/journal?limit=1"))["last_seq"] == last
+        assert (await risk.call("POST", "/accounts/main/day-roll", roll)).status_code == status, days
+    for number in ("86400", 86400, "99999999999"):
+        response = await risk.call("POST", "/accounts/main/day-roll", {"next_session_date": number})
+        assert (response.status_code, response.json()["errors"][0]["code"]) == (422, "date_number")
+    far = {"account_id": "far", "base_currency": "USD", "initial_cash": "5", "session_date": "9999-12-31"}
+    assert (await risk.call("POST", "/accounts", far)).status_code == 422
+    simulated = {**far, "simulation_id": "s", "ts_event": "9999-12-31T00:00:00Z"}
+    assert (await risk.call("POST", "/accounts", simulated)).status_code == 201
+
+
+async def test_an_overfill_is_booked_told_and_counted(risk: RiskClient) -> None:
+    def overfills() -> float:
+        return REGISTRY.get_sample_value("trading_overfills_total") or 0
+
+    await risk.order("o1", "10")
+    await risk.fill("o1", "t1", "4")
+    before = overfills()
+    told = await risk.fill("o1", "t2", "7")
+    assert (told["order_status"], told["leaves_quantity"], told["overfilled_quantity"]) == ("FILLED", "0", "1")
+    assert overfills() == before + 1
+    assert (await risk.fill("o1", "t2", "7"))["duplicate"] is True
+    (position,) = (await risk.ok("GET", "/accounts/main"))["positions"]
+    assert (position["quantity"], position["open_buy_quantity"]) == ("11", "0")
 
 
 async def test_what_does_not_exist_is_a_404(risk: RiskClient) -> None:
@@ -95,6 +140,10 @@ async def test_what_does_not_exist_is_a_404(risk: RiskClient) -> None:
         ("POST", "/accounts/main/orders/none/cancel", {"reason": "as told"}),
     ]:
         assert (await risk.call(method, path, body)).status_code == 404, path
+    for scope, target in (("ACCOUNT", "none"), ("SYMBOL", "NONE")):
+        stop = {"scope": scope, "target": target, "reason": "mistyped"}
+        assert (await risk.call("POST", "/kill-switches", stop, Role.ADMIN)).status_code == 404, scope
+    assert (await risk.ok("GET", "/kill-switches"))["items"] == []
 
 
 async def test_roles_are_kept_apart(risk: RiskClient) -> None:
@@ -103,6 +152,12 @@ async def test_roles_are_kept_apart(risk: RiskClient) -> None:
     refused = [
         ("POST", "/accounts/main/orders", order("o1"), (Role.VIEWER, Role.ADMIN, Role.RISK_OFFICER)),
         ("PUT", "/accounts/main/limits", limits, (Role.VIEWER, Role.TRADER, Role.SERVICE)),
+        (
+            "PUT",
+            "/accounts/main/high-water-mark",
+            {"high_water_mark": "200000", "reason": "testing roles"},
+            (Role.VIEWER, Role.TRADER, Role.SERVICE, Role.RISK_OFFICER),
+        ),
         ("POST", "/emergency-stop", stop, (Role.VIEWER, Role.TRADER, Role.SERVICE, Role.RISK_OFFICER)),
         ("POST", "/kill-switches/x/release", stop, (Role.VIEWER, Role.TRADER, Role.SERVICE, Role.RISK_OFFICER)),
         ("POST", "/marks", {"marks": []}, (Role.VIEWER, Role.TRADER, Role.RISK_OFFICER)),

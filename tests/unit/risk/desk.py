@@ -88,7 +88,9 @@ class Desk:
         self.send(SetMarks(None, tuple(quotes)))
         jumped = [symbol for (_, symbol), mark in self.state.marks.items() if mark.suspect and symbol in prices]
         if jumped:
-            # What jumps is believed once it is confirmed.
+            # What jumps is believed once a later price confirms it.
+            self.later(1)
+            now = micros(self.now)
             again = (Quote(symbol, units(Decimal(str(prices[symbol]))), now) for symbol in jumped)
             self.send(SetMarks(None, tuple(again)))
 

@@ -150,6 +150,18 @@ class TestReplace:
         assert (result.order_status, result.leaves_quantity) == ("PARTIALLY_FILLED", 10)
         assert desk.held().open_buy_quantity == 10
 
+    @pytest.mark.parametrize("changed", [10, 90])
+    def test_more_than_old_and_new_order_together_ends_both(self, changed: int) -> None:
+        desk = Desk(narrow())
+        order_id = self.resting(desk)
+        first = desk.account.orders[order_id]
+        self.replace(desk, order_id, changed)
+        result = desk.fill(decision_of(first.decided, first.seq), 95, 100)
+        assert (result.order_status, result.overfilled_quantity) == ("FILLED", 95 - max(60, changed))
+        held = desk.held()
+        assert (held.quantity, held.open_buy_quantity) == (95, 0)
+        assert (desk.account.open_orders, desk.account.positions["STOCK"].bids) == ({}, [])
+
     def test_filled_before_the_venue_could_change_it(self) -> None:
         desk = Desk(narrow())
         order_id = self.resting(desk)

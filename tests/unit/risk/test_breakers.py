@@ -4,14 +4,27 @@ from typing import Any
 
 import pytest
 
-from services.risk.core.commands import PassTime, ReleaseKillSwitch, ResetBreaker, SetLimits
+from services.risk.core.answers import answer
+from services.risk.core.commands import (
+    PassTime,
+    ReleaseKillSwitch,
+    ResetBreaker,
+    SetHighWaterMark,
+    SetInstruments,
+    SetLimits,
+)
 from services.risk.core.liquidation import liquidation_plan
 from services.risk.core.outcome import RefusalKind, Refused
+from services.risk.core.state import UNUSED
+from services.risk.core.units import amount
 from services.risk.core.views import account_status
+from shared.schemas.accounts import HighWaterMarkUpdate
 from shared.schemas.breakers import BreakerState
+from shared.schemas.decisions import RiskLevel
+from shared.schemas.events import KillSwitchActivated
 from shared.schemas.kill_switches import KillReason
 from shared.schemas.limits import LimitsUpdate
-from tests.unit.risk.desk import Desk, codes, wide
+from tests.unit.risk.desk import STOCK, Desk, codes, wide
 
 pytestmark = pytest.mark.unit
 
@@ -21,6 +34,11 @@ def losing(**limits: Any) -> Desk:
     desk = Desk(wide(**limits))
     desk.trade("BUY", 500, 100)
     return desk
+
+
+def correct(desk: Desk, high_water_mark: Any) -> Any:
+    request = HighWaterMarkUpdate(high_water_mark=high_water_mark, reason="a wrong price raised it")
+    return desk.send(SetHighWaterMark("main", request, "eve"))
 
 
 def reset(desk: Desk, name: str) -> Any:
@@ -221,3 +239,104 @@ def test_a_limit_next_to_nothing_trips_on_something_and_not_on_nothing() -> None
     assert desk.account.halted == ()
     desk.mark(STOCK="99.99")
     assert set(desk.account.halted) == {"daily_loss", "drawdown"}
+
+
+class TestReasons:
+    def why(self, desk: Desk) -> tuple[str, str]:
+        status = account_status(desk.state, desk.account)
+        return status.risk_level, status.risk_level_reason
+
+    def test_the_status_says_why_its_level_holds_now_not_why_it_came(self) -> None:
+        desk = Desk(wide(max_gross_exposure=1, max_daily_loss_fraction=0.1))
+        assert self.why(desk) == ("GREEN", "no limit is in use")
+        desk.trade("BUY", 100, 100)
+        assert self.why(desk) == ("GREEN", "gross_exposure uses 10% of its limit")
+        desk.trade("BUY", 520, 100)
+        assert self.why(desk) == ("YELLOW", "gross_exposure uses 62% of its limit")
+        desk.mark(STOCK=90)
+        # 6.2 % of loss; the level is the same, its reason another.
+        assert self.why(desk) == ("YELLOW", "daily_loss uses 62% of its limit")
+        desk.mark(STOCK=100)
+        desk.trade("SELL", 620, 100)
+        assert self.why(desk) == ("GREEN", "no limit is in use")
+
+
+class TestUtilisation:
+    def used(self, desk: Desk) -> dict[str, float]:
+        return {each.name: each.utilisation for each in account_status(desk.state, desk.account).utilisations}
+
+    def test_open_orders_use_limits_as_the_check_of_the_next_order_says_and_make_no_level(self) -> None:
+        limits = {"max_sector_fraction": 0.25, "max_turnover": 1, "max_net_exposure": 1, "max_gross_exposure": 1}
+        desk = Desk(wide(max_position_fraction=0.1, max_intraday_position_fraction=0.2, **limits))
+        desk.send(SetInstruments((STOCK.model_copy(update={"sector": "tech"}),), "ada"))
+        assert desk.order("BUY", 98).decision == "APPROVED"
+        used = self.used(desk)
+        exact = {"position": 0.98, "sector": 0.392, "asset_class": 0.000098, "gross_exposure": 0.098}
+        exact |= {"net_exposure": 0.098, "turnover": 0.098, "intraday_position": 0.49, "initial_margin": 0.049}
+        assert {name: used[name] for name in exact} == pytest.approx(exact)
+        denied = desk.order("BUY", 3)
+        (reason,) = denied.reasons
+        assert reason.measured == pytest.approx(used["position"] * 0.1)
+        status = account_status(desk.state, desk.account)
+        assert (status.gross_exposure, status.risk_level, status.risk_level_reason) == (0, "GREEN", UNUSED)
+        assert not any(breaker.warning for breaker in status.breakers)
+
+
+class TestTwoStops:
+    def test_what_one_switch_cancelled_the_next_one_of_the_same_event_does_not(self) -> None:
+        desk = losing(max_drawdown_fraction=0.2, max_daily_loss_fraction=0.2, kill_margin=1.0)
+        resting = desk.order("BUY", 1, order_type="LIMIT", limit_price="50")
+        desk.mark(STOCK=60)
+        pulled = [each.body for each in desk.journal if isinstance(each.body, KillSwitchActivated)]
+        assert [each.kind for each in pulled] == ["DRAWDOWN", "LOSS_LIMIT"]
+        assert [[order.client_order_id for order in each.cancelled] for each in pulled] == [
+            [resting.client_order_id],
+            [],
+        ]
+        assert [switch.cancelled_orders for switch in desk.state.kill_switches.values()] == [1, 0]
+
+
+class TestHighWaterMark:
+    """A price that was wrong, and was confirmed all the same, must not stop an account for ever."""
+
+    def poisoned(self) -> Desk:
+        desk = losing(max_drawdown_fraction=0.2, kill_margin=1.0)
+        desk.mark(STOCK=1_000_000)
+        desk.mark(STOCK=100)
+        assert [switch.kind for switch in desk.state.kill_switches.values()] == [KillReason.DRAWDOWN]
+        return desk
+
+    def release(self, desk: Desk) -> None:
+        for kill_switch_id in [name for held in desk.state.stopped.values() for name in held]:
+            desk.send(ReleaseKillSwitch(kill_switch_id, "the price was wrong", "eve"))
+        desk.later(1)
+        desk.mark(STOCK=100)
+
+    def test_a_release_alone_does_not_help_and_a_correction_does(self) -> None:
+        desk = self.poisoned()
+        self.release(desk)
+        assert desk.state.stopped
+        correct(desk, 100_000)
+        assert desk.state.stopped, "a correction releases nothing"
+        self.release(desk)
+        assert not desk.state.stopped
+        assert account_status(desk.state, desk.account).drawdown == 0
+        assert desk.account.level is RiskLevel.GREEN
+
+    def test_the_answer_says_what_it_was_what_it_is_and_what_follows(self) -> None:
+        desk = self.poisoned()
+        request = HighWaterMarkUpdate.model_validate({"high_water_mark": "125000", "reason": "a wrong price"})
+        command = SetHighWaterMark("main", request, "eve")
+        events = desk.send(command)
+        assert not isinstance(events, Refused)
+        found = answer(desk.state, command, list(events))
+        assert (found.before, found.high_water_mark, found.drawdown) == (500_050_000, 125_000, 0.2)
+        assert any("until they are released" in each for each in found.consequences)
+        assert desk.send(command) == ()
+
+    def test_it_is_never_below_the_equity(self) -> None:
+        desk = losing()
+        outcome = correct(desk, "99999.99")
+        assert isinstance(outcome, Refused)
+        assert outcome.kind is RefusalKind.CONFLICT
+        assert amount(desk.account.high_water_mark) == 100_000

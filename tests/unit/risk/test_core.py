@@ -13,6 +13,7 @@ from services.risk.core.commands import (
     CloseOrder,
     OpenAccount,
     PlaceOrder,
+    RollBackLimits,
     RollDay,
     SetInstruments,
     SetLimits,
@@ -22,8 +23,9 @@ from services.risk.core.orders import decision_of
 from services.risk.core.outcome import Event, RefusalKind, Refused
 from services.risk.core.translate import order_terms
 from services.risk.core.units import SCALE, amount, micros
+from services.risk.core.views import order_view
 from shared.schemas.accounts import AccountCreate, DayRoll
-from shared.schemas.limits import LimitsUpdate
+from shared.schemas.limits import Limits, LimitsRollback, LimitsUpdate
 from shared.schemas.orders import Fill, Order, OrderClose, OrderStatus
 from tests.unit.risk.desk import START, STOCK, Desk, codes, wide
 
@@ -87,19 +89,44 @@ class TestIdempotency:
         assert refusal(desk.send(back)) is RefusalKind.CONFLICT
 
 
+class TestLimitProfiles:
+    def test_a_new_profile_says_what_it_changed_what_was_left_out_included(self) -> None:
+        desk = Desk(Limits(max_position_fraction=0.2, max_leverage=2))
+        assert desk.account.limits.changed == []
+        desk.send(SetLimits("main", LimitsUpdate(limits=Limits(max_position_fraction=0.3), reason="more room"), "eve"))
+        assert desk.account.limits.changed == ["max_position_fraction", "max_leverage"]
+        assert desk.account.limits.limits.max_leverage == 5
+        desk.send(RollBackLimits("main", LimitsRollback(version=1, reason="too wide"), "eve"))
+        assert desk.account.limits.changed == ["max_position_fraction", "max_leverage"]
+        desk.send(SetLimits("main", LimitsUpdate(limits=desk.account.limits.limits, reason="the same"), "eve"))
+        assert desk.account.limits.changed == []
+
+
 class TestFills:
-    def test_more_than_is_left_is_refused(self) -> None:
+    def test_more_than_is_left_is_booked_and_said(self) -> None:
+        desk = Desk()
+        decision = desk.order(quantity=10, order_type="LIMIT", limit_price="100")
+        desk.fill(decision, 4, 100)
+        result = desk.fill(decision, 7, 100)
+        assert (result.order_status, result.leaves_quantity, result.overfilled_quantity) == ("FILLED", 0, 1)
+        held = desk.held()
+        assert (held.quantity, held.open_buy_quantity) == (11, 0)
+        assert desk.account.open_orders == {}
+        assert desk.account.positions["STOCK"].bids == []
+        assert amount(desk.account.cash) == 98_900
+        # Of an order that is filled already, all of it is too much.
+        again = desk.fill(decision, 2, 100)
+        assert (again.order_status, again.leaves_quantity, again.overfilled_quantity) == ("FILLED", 0, 2)
+        assert (desk.held().quantity, desk.held().open_buy_quantity) == (13, 0)
+
+    def test_more_than_was_left_of_a_cancelled_order_is_booked_too(self) -> None:
         desk = Desk()
         decision = desk.order(quantity=10)
-        desk.fill(decision, 6, 100)
-        report = Fill(
-            trade_id="t",
-            client_order_id=decision.client_order_id,
-            price=Decimal(1),
-            quantity=Decimal(5),
-            ts_event=START,
-        )
-        assert refusal(desk.send(ApplyFill("main", report, "ada"))) is RefusalKind.CONFLICT
+        close = CloseOrder("main", decision.client_order_id, OrderStatus.CANCELLED, OrderClose(reason="done"), "ada")
+        desk.send(close)
+        result = desk.fill(decision, 12, 100)
+        assert (result.order_status, result.overfilled_quantity, result.position_quantity) == ("FILLED", 2, 12)
+        assert desk.held().open_buy_quantity == 0
 
     def test_of_unknown_and_denied_orders_are_refused(self) -> None:
         desk = Desk()
@@ -114,10 +141,14 @@ class TestFills:
         close = CloseOrder("main", decision.client_order_id, OrderStatus.CANCELLED, OrderClose(reason="done"), "ada")
         desk.send(close)
         result = desk.fill(decision, 4, 100)
-        assert (result.order_status, result.leaves_quantity) == (OrderStatus.CANCELLED, Decimal(6))
+        record = desk.account.orders[decision.client_order_id]
+        assert order_view(desk.account, record).leaves_quantity == 0
+        assert (result.order_status, result.leaves_quantity) == (OrderStatus.CANCELLED, 0)
         held = desk.held()
         assert (held.quantity, held.open_buy_quantity) == (Decimal(4), Decimal(0))
-        assert desk.fill(decision, 6, 100).order_status == "FILLED"
+        assert desk.fill(decision, 2, 100).leaves_quantity == 0
+        last = desk.fill(decision, 4, 100)
+        assert (last.order_status, last.leaves_quantity, last.overfilled_quantity) == ("FILLED", 0, 0)
 
     def test_partial_fills_free_what_they_reserved(self) -> None:
         desk = Desk()

@@ -1,13 +1,18 @@
 """How orders are sent: throttles, duplicates, own orders on the other side, slices of a parent."""
 
+from datetime import UTC, datetime
+from decimal import Decimal
 from random import Random
 
 import pytest
 
-from services.risk.core.commands import CloseOrder, ResetBreaker
+from services.risk.core.bodies import OrderTerms, Quote
+from services.risk.core.commands import CloseOrder, MoveCash, OpenAccount, PlaceOrder, ResetBreaker, SetMarks
 from services.risk.core.outcome import RefusalKind, Refused
 from services.risk.core.positions import Position
 from services.risk.core.terms import Terms
+from services.risk.core.units import SCALE, micros
+from shared.schemas.accounts import AccountCreate, CashMovement
 from shared.schemas.orders import OrderClose, OrderStatus
 from tests.unit.risk.desk import STOCK, Desk, codes, wide
 
@@ -106,6 +111,22 @@ class TestSelfMatch:
         assert codes(desk.order("SELL", 5, limit_price="100.99", **LIMIT)) == ["SELF_MATCH"]
         assert codes(desk.order("SELL", 5, limit_price="101", **LIMIT)) == []
 
+    def test_amounts_are_written_plainly_however_large_or_small(self) -> None:
+        desk = Desk(wide(), cash="10000000000")
+        desk.mark(STOCK=12_345_678)
+        desk.order("SELL", 5, limit_price="12345678.25", **LIMIT)
+        denied = desk.order("BUY", 5, limit_price="12345678.25", **LIMIT)
+        told = {reason.code: reason.message for reason in denied.reasons}
+        assert told["SELF_MATCH"] == "an own order rests at 12345678.25 on the other side"
+        desk.send(SetMarks(None, (Quote("STOCK", 1, micros(desk.now) + 1_000_000),)))
+        (reason,) = desk.order("SELL", 1).reasons
+        assert reason.message == "STOCK jumped from 12345678 to 0.0000000001 and that is not confirmed"
+        outcome = desk.send(
+            MoveCash("main", CashMovement(movement_id="m", amount="-20000000000.50", reason="out"), "a")
+        )
+        assert isinstance(outcome, Refused)
+        assert outcome.detail == "the account is worth 10000000000; it cannot pay out 20000000000.5"
+
     def test_a_market_order_reaches_as_far_as_its_collar(self) -> None:
         desk = Desk(wide(price_collar_bps=100))
         desk.order("SELL", 5, limit_price="101", **LIMIT)
@@ -179,3 +200,25 @@ def test_the_best_own_price_is_known_however_many_rest_and_are_taken_away() -> N
         position.unrest(True, price)
         position.unrest(False, price)
     assert position.bids == position.asks == position.bids_gone == position.asks_gone == []
+
+
+def test_a_simulation_before_1970_is_throttled_as_any_other() -> None:
+    """Measured: its first order was 157,455,000,000 messages too many, as nothing counted from 1970."""
+    desk = Desk()
+    began = datetime(1965, 1, 4, 14, 30, tzinfo=UTC)
+    limits = wide(max_messages_per_second=1, max_message_burst=2, max_repeated_executions=3)
+    opened = {"account_id": "old", "base_currency": "USD", "initial_cash": Decimal(100_000), "simulation_id": "s"}
+    desk.send(OpenAccount(AccountCreate(**opened, limits=limits, ts_event=began), "ada"))
+
+    def order(seconds: int) -> list[str]:
+        desk.count += 1
+        at = micros(began) + seconds * 1_000_000
+        desk.send(SetMarks("s", (Quote("STOCK", 100 * SCALE, at),)))
+        terms = OrderTerms(f"o-{desk.count}", "trend", "STOCK", True, SCALE, ts=at)
+        desk.send(PlaceOrder("old", terms, "ada"))
+        return [each.code.value for each in desk.state.accounts["old"].orders[f"o-{desk.count}"].decided.verdict.broken]
+
+    assert [order(0) for _ in range(3)] == [[], [], ["MESSAGE_RATE"]]
+    # The window is one of 60 seconds, not all the time until 1970.
+    assert [order(seconds) for seconds in (30, 60, 90, 110)] == [[], [], [], []]
+    assert order(115) == ["REPEATED_EXECUTION"]

@@ -8,6 +8,7 @@ import pytest
 
 from services.risk.core.commands import MoveCash, OpenAccount, RollDay, SetScenarios
 from services.risk.core.history import LevelChange, Snapshot, points, snapshot, worth_keeping
+from services.risk.core.levels import measures, utilisations
 from services.risk.core.tail_methods import book_of, every_method
 from services.risk.core.views import account_status
 from shared.schemas.accounts import AccountCreate, CashMovement, DayRoll
@@ -47,7 +48,9 @@ def test_the_figures_are_those_of_the_status() -> None:
     for name in ("drawdown", "daily_loss", "gross_exposure", "net_exposure", "leverage"):
         assert getattr(stood, name) == getattr(status, name), name
     assert (stood.level, stood.level_reason) == (status.risk_level, status.risk_level_reason)
-    assert stood.worst_utilisation == max(each.utilisation for each in status.utilisations)
+    # Of what is held, as the level is; the status counts open orders in.
+    used = utilisations(found.account, measures(found.state, found.account))
+    assert stood.worst_utilisation == max(each.utilisation for each in used)
     assert held.open_orders == status.open_orders == 1
     book = book_of(found.state, found.account)
     assert book is not None

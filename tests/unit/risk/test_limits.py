@@ -1,17 +1,21 @@
 """Limits of the whole account, and what a denial says about them."""
 
+import json
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from pydantic import BaseModel, ValidationError
 
 from services.risk.core.commands import ActivateKillSwitch, MoveCash, RollBackLimits, SetInstruments, SetLimits
 from services.risk.core.outcome import RefusalKind, Refused
 from services.risk.core.units import amount
-from shared.schemas.accounts import CashMovement
-from shared.schemas.instruments import AssetClass
-from shared.schemas.kill_switches import KillReason, KillScope, KillSwitchCreate
-from shared.schemas.limits import LimitsRollback, LimitsUpdate
+from services.risk.core.views import account_status
+from shared.schemas.accounts import AccountStatus, CashMovement
+from shared.schemas.decisions import DenialReason
+from shared.schemas.instruments import AssetClass, ScenarioSet
+from shared.schemas.kill_switches import Heartbeat, KillAcknowledgement, KillReason, KillScope, KillSwitchCreate
+from shared.schemas.limits import Limits, LimitsRollback, LimitsUpdate, Utilisation
 from tests.unit.risk.desk import FUTURE, STOCK, Desk, codes, narrow, wide
 
 pytestmark = pytest.mark.unit
@@ -101,6 +105,34 @@ class TestDay:
         assert codes(desk.order("BUY", 1)) == ["INTRADAY_POSITION_LIMIT"]
         # Back to nothing and as far on the other side.
         assert codes(desk.order("SELL", 200)) == []
+
+
+class TestNumbers:
+    @pytest.mark.parametrize(
+        ("contract", "body"),
+        [
+            (LimitsRollback, {"version": True, "reason": "as told"}),
+            (Limits, {"max_open_orders": True}),
+            (Limits, {"max_drawdown_fraction": True}),
+            (Limits, {"price_collar_bps": False}),
+            (Heartbeat, {"timeout_seconds": False}),
+            (KillAcknowledgement, {"execution_id": "x", "cancelled_orders": True}),
+            (ScenarioSet, {"name": "x", "horizon_days": True, "returns": {"A": [0.1]}}),
+        ],
+    )
+    def test_true_and_false_are_none(self, contract: type[BaseModel], body: dict[str, Any]) -> None:
+        with pytest.raises(ValidationError) as refused:
+            contract.model_validate_json(json.dumps(body))
+        assert [each["type"] for each in refused.value.errors()] == ["number_boolean"]
+
+    def test_a_share_of_nothing_is_shown_as_the_contract_says(self) -> None:
+        desk = Desk(wide())
+        desk.trade("BUY", 1_000, 100)
+        desk.account.equity = 0
+        shown = [each for each in account_status(desk.state, desk.account).utilisations if each.name == "position"]
+        assert [each.value for each in shown] == [1e9]
+        for contract, name in ((Utilisation, "value"), (DenialReason, "value"), (AccountStatus, "gross_exposure")):
+            assert "1000000000 stands for beyond measure" in (contract.model_fields[name].description or "")
 
 
 class TestSizes:

@@ -1,6 +1,8 @@
 """A journal is kept for ever: what an earlier version wrote must stay readable, and give the same state."""
 
 import json
+from collections import Counter
+from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -13,13 +15,14 @@ from services.risk.core.commands import CloseOrder
 from services.risk.core.evolve import evolve
 from services.risk.core.outcome import Event
 from services.risk.core.state import FirmState
-from services.risk.core.units import amount
+from services.risk.core.units import amount, units
 from services.risk.core.views import account_status
 from shared.money import format_decimal
-from shared.schemas.events import DayRolled
+from shared.schemas.events import DayRolled, KillSwitchActivated
 from shared.schemas.journal import EventKind, JournalEntry
+from shared.schemas.kill_switches import KillScope
 from shared.schemas.orders import OrderClose, OrderStatus
-from tests.unit.risk.desk import START, Desk
+from tests.unit.risk.desk import START, Desk, wide
 
 pytestmark = pytest.mark.unit
 FILE = Path(__file__).with_name("journal_v1.jsonl")
@@ -84,6 +87,22 @@ def test_a_fill_of_an_order_that_is_forgotten_by_now_is_booked_all_the_same() ->
     assert account.orders == {}
     assert amount(account.positions["STOCK"].quantity) == 4
     assert amount(account.equity) == 100_000
+
+
+def test_an_order_that_two_switches_of_one_event_cancelled_ends_once() -> None:
+    desk = Desk(wide())
+    desk.order("BUY", 1, order_type="LIMIT", limit_price="50")
+    desk.order("BUY", 1, order_type="LIMIT", limit_price="60", strategy_id="other")
+    desk.kill(KillScope.STRATEGY, "trend")
+    last = desk.journal[-1]
+    assert isinstance(last.body, KillSwitchActivated)
+    again = replace(last, body=last.body.model_copy(update={"kill_switch_id": "second"}))
+    state = FirmState()
+    for seq, event in enumerate([*desk.journal, again], start=1):
+        evolve(state, event, seq)
+    position = state.accounts["main"].positions["STOCK"]
+    assert list((Counter(position.bids) - Counter(position.bids_gone)).elements()) == [-units(Decimal(60))]
+    assert len(state.kill_switches) == 2
 
 
 def test_the_ledger_can_read_it() -> None:

@@ -1,17 +1,20 @@
 """Which prices are believed, and how far from them an order may be."""
 
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
+from services.risk.core.answers import answer
 from services.risk.core.bodies import Quote
 from services.risk.core.commands import OpenAccount, SetInstruments, SetMarks
-from services.risk.core.units import amount, micros, units
+from services.risk.core.outcome import Refused
+from services.risk.core.units import SCALE, amount, micros, units
 from shared.schemas.accounts import AccountCreate
 from shared.schemas.base import Severity
-from shared.schemas.instruments import AssetClass, Instrument
-from tests.unit.risk.desk import STOCK, Desk, codes, narrow, wide
+from shared.schemas.instruments import AssetClass, Instrument, MarksResult
+from tests.unit.risk.desk import START, STOCK, Desk, codes, narrow, wide
 
 pytestmark = pytest.mark.unit
 EURUSD = Instrument(symbol="EUR/USD", currency="USD", asset_class=AssetClass.FX, tick_size=Decimal("0.0001"))
@@ -53,6 +56,49 @@ class TestJumps:
         assert desk.equity() == 76_000
         assert "drawdown" in desk.account.halted
 
+    def test_the_same_price_sent_again_at_once_confirms_nothing(self) -> None:
+        desk = Desk(wide(max_drawdown_fraction=0.2))
+        desk.trade("BUY", 500, 100)
+        for milliseconds in (0, 2, 300, 600, 999):
+            desk.now = START + timedelta(seconds=1, milliseconds=milliseconds)
+            desk.send(SetMarks(None, (quote(desk, "STOCK", 999_999_999),)))
+        assert amount(desk.account.high_water_mark) == desk.equity() == 100_000
+        assert codes(desk.order()) == ["MARK_QUALITY"]
+        desk.later(1)
+        desk.mark(STOCK=100)
+        assert codes(desk.order()) == []
+        assert desk.account.halted == ()
+
+    def test_a_stream_of_prices_confirms_it_a_second_after_the_first_of_them(self) -> None:
+        desk = Desk(wide())
+        desk.trade("BUY", 500, 100)
+        for milliseconds in (0, 400, 800, 1_000):
+            assert desk.equity() == 100_000
+            desk.now = START + timedelta(seconds=1, milliseconds=milliseconds)
+            desk.send(SetMarks(None, (quote(desk, "STOCK", 50),)))
+        assert desk.equity() == 75_000
+
+    def test_an_instrument_says_how_much_later(self) -> None:
+        desk = Desk(wide())
+        desk.send(SetInstruments((STOCK.model_copy(update={"jump_confirm_seconds": 60.0}),), "ada"))
+        for _ in range(2):
+            desk.later(59)
+            desk.send(SetMarks(None, (quote(desk, "STOCK", 50),)))
+        assert desk.state.marks[None, "STOCK"].price == units(Decimal(100))
+        desk.later(1)
+        desk.send(SetMarks(None, (quote(desk, "STOCK", 50),)))
+        assert desk.state.marks[None, "STOCK"].price == units(Decimal(50))
+
+    def test_a_simulation_goes_by_its_own_time(self) -> None:
+        desk = Desk(wide())
+        desk.send(SetMarks("s1", (quote(desk, "STOCK", 100),)))
+        at = micros(desk.now)
+        for later in (1, 2, 1_000_000):
+            desk.send(SetMarks("s1", (Quote("STOCK", units(Decimal(50)), at + later),)))
+            assert desk.state.marks["s1", "STOCK"].price == units(Decimal(100))
+        desk.send(SetMarks("s1", (Quote("STOCK", units(Decimal(50)), at + 1_000_001),)))
+        assert desk.state.marks["s1", "STOCK"].price == units(Decimal(50))
+
     def test_or_shows_that_it_was_wrong(self) -> None:
         desk = Desk(wide())
         desk.trade("BUY", 500, 100)
@@ -78,9 +124,68 @@ class TestJumps:
     def test_within_a_batch_only_the_last_word_counts(self) -> None:
         desk = Desk(wide())
         desk.later(1)
-        desk.send(SetMarks(None, (quote(desk, "STOCK", 50), quote(desk, "STOCK", 51))))
+        first, last = quote(desk, "STOCK", 50), quote(desk, "STOCK", 51)
+        last.ts += 1_000_000
+        desk.send(SetMarks(None, (first, last)))
         assert amount(desk.state.marks[None, "STOCK"].price) == 51
         assert codes(desk.order()) == []
+
+
+class TestWhatBecameOfMarks:
+    def told(self, desk: Desk, *quotes: Quote, simulation_id: str | None = None) -> MarksResult:
+        command = SetMarks(simulation_id, quotes)
+        events = desk.send(command)
+        assert not isinstance(events, Refused)
+        found = answer(desk.state, command, list(events))
+        assert isinstance(found, MarksResult)
+        assert found.count + len(found.ignored) + len(found.doubted) == len(quotes)
+        return found
+
+    def at(self, desk: Desk, seconds: float, price: int = 101, symbol: str = "STOCK") -> Quote:
+        return Quote(symbol, price * SCALE, micros(desk.now + timedelta(seconds=seconds)))
+
+    def test_each_that_changes_nothing_is_named_with_its_reason(self) -> None:
+        desk = Desk(wide())
+        long_ago = Quote("NEW", SCALE, micros(START.replace(year=1999)))
+        desk.send(SetInstruments((STOCK.model_copy(update={"symbol": "NEW"}),), "ada"))
+        quotes = [self.at(desk, 0, symbol="NOPE"), self.at(desk, -1), self.at(desk, 0, 100), self.at(desk, 6), long_ago]
+        found = self.told(desk, *quotes, self.at(desk, 1), self.at(desk, 2))
+        assert [(each.symbol, each.reason) for each in found.ignored] == [
+            ("NOPE", "not a known instrument"),
+            ("STOCK", "older than the mark held, of 2026-03-02T09:30:00Z"),
+            ("STOCK", "held already"),
+            ("STOCK", "more than 5 s ahead of the clock"),
+            ("NEW", "before 2000"),
+            ("STOCK", "a later one of the same request counts"),
+        ]
+        assert (found.count, found.doubted) == (1, [])
+        # Nothing that came to nothing is remembered by the next one.
+        assert self.told(desk, self.at(desk, 3)).ignored == []
+
+    def test_a_doubted_one_is_named_and_so_is_what_repeats_it_too_soon(self) -> None:
+        desk = Desk(wide())
+        first = self.told(desk, self.at(desk, 1, 50), quote(desk, "COIN", 49_000, quality=Severity.CRITICAL))
+        assert [(each.symbol, each.reason.partition(":")[0]) for each in first.doubted] == [
+            ("STOCK", "a jump"),
+            ("COIN", "judged critical"),
+        ]
+        (again,) = self.told(desk, self.at(desk, 1.5, 50)).ignored
+        assert again.reason == "doubted since 2026-03-02T09:30:01Z; one seen 1 s later confirms it"
+        assert self.told(desk, self.at(desk, 2, 50)).count == 1
+
+    def test_a_price_that_cannot_be_counted_is_named(self) -> None:
+        desk = Desk(wide())
+        desk.send(SetInstruments((STOCK.model_copy(update={"max_jump": 100.0}),), "ada"))
+        desk.trade("BUY", 900, 100)
+        for number in range(1, 7):
+            desk.later(1)
+            found = self.told(desk, self.at(desk, 0, 10 ** (2 + 2 * number)))
+        assert "more than can be counted" in found.ignored[0].reason
+
+    def test_of_a_simulation_every_one_counts(self) -> None:
+        desk = Desk(wide())
+        quotes = (Quote("STOCK", SCALE, -1), Quote("STOCK", SCALE, 0), self.at(desk, 9, 1))
+        assert self.told(desk, *quotes, simulation_id="s").count == 3
 
 
 class TestSpikes:
@@ -99,6 +204,17 @@ class TestSpikes:
         assert codes(desk.order("BUY", 1)) == ["KILL_SWITCH_ACTIVE"]
         assert codes(desk.order("SELL", 10)) == []
         assert codes(desk.order(quantity="0.01", symbol="COIN")) == []
+
+    def test_two_confirmed_jumps_of_one_batch_pull_one_switch(self) -> None:
+        desk = Desk(wide())
+        desk.send(SetInstruments((STOCK.model_copy(update={"halt_on_jump": True}),), "ada"))
+        desk.trade("BUY", 10, 100)
+        desk.order("BUY", 1, order_type="LIMIT", limit_price="90")
+        at = micros(desk.now)
+        prices = enumerate((150, 150, 100, 100), start=1)
+        marks = tuple(Quote("STOCK", units(Decimal(price)), at + number * 1_000_000) for number, price in prices)
+        desk.send(SetMarks(None, marks))
+        assert [each.cancelled_orders for each in desk.state.kill_switches.values()] == [1]
 
     def test_and_nothing_where_it_does_not(self) -> None:
         assert self.jumped().state.kill_switches == {}

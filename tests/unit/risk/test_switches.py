@@ -103,6 +103,34 @@ class TestRelease:
         assert desk.state.stopped == {}
 
 
+class TestTargets:
+    """A name that is mistyped must not look like a stop."""
+
+    def stop(self, desk: Desk, scope: KillScope, target: str) -> Any:
+        request = KillSwitchCreate(scope=scope, target=target, reason="as told")
+        return desk.send(ActivateKillSwitch("k", request, KillReason.MANUAL, "eve"))
+
+    @pytest.mark.parametrize(("scope", "target"), [(KillScope.ACCOUNT, "mian"), (KillScope.SYMBOL, "STOKC")])
+    def test_an_account_or_symbol_that_does_not_exist_is_not_stopped(self, scope: KillScope, target: str) -> None:
+        desk = Desk()
+        outcome = self.stop(desk, scope, target)
+        assert isinstance(outcome, Refused)
+        assert outcome.kind is RefusalKind.NOT_FOUND
+        assert "nothing was stopped" in outcome.detail
+        assert desk.state.kill_switches == desk.state.stopped == {}
+
+    @pytest.mark.parametrize("meet", ["approved", "denied", "heartbeat", "never"])
+    def test_a_strategy_is_stopped_and_the_answer_says_whether_it_was_ever_seen(self, meet: str) -> None:
+        desk = Desk(wide())
+        if meet == "heartbeat":
+            desk.send(PromiseHeartbeat("drift", 5, "svc"))
+        elif meet != "never":
+            assert desk.order("BUY", 1 if meet == "approved" else 10**9, strategy_id="drift")
+        self.stop(desk, KillScope.STRATEGY, "drift")
+        assert desk.state.kill_switches["k"].known is (meet != "never")
+        assert codes(desk.order(strategy_id="drift")) == ["KILL_SWITCH_ACTIVE"]
+
+
 class TestHeartbeats:
     def test_a_strategy_that_falls_silent_is_stopped_and_may_still_reduce(self) -> None:
         desk = Desk(wide())

@@ -53,6 +53,11 @@ class TestLimits:
         assert denied.max_quantity == most - 400
         assert denied.reasons[0].value == pytest.approx(independently((most + 1) * 100)[0] / 100_000, abs=1e-12)
         assert denied.reasons[0].measured == pytest.approx(value_at_risk / 100_000, abs=1e-12)
+        status = account_status(found.state, found.account)
+        (used,) = [each for each in status.utilisations if each.name == "value_at_risk"]
+        assert used.value == pytest.approx(value_at_risk / 100_000, abs=1e-12)
+        # Nothing is held yet.
+        assert status.tail_risk == []
 
     def test_expected_shortfall_has_a_limit_of_its_own(self) -> None:
         found = desk(max_var_fraction=None, max_expected_shortfall_fraction=0.02)

@@ -2,7 +2,7 @@
 
 from services.risk.core.bodies import Broken
 from services.risk.core.checks.case import BPS, Case, shown
-from services.risk.core.units import SCALE
+from services.risk.core.units import text
 from shared.schemas.decisions import Unit
 from shared.schemas.denials import DenialCode
 
@@ -83,7 +83,7 @@ def self_match(case: Case) -> Broken | None:
         crosses = reach <= resting
     if not crosses:
         return None
-    message = f"an own order rests at {shown(resting):g} on the other side"
+    message = f"an own order rests at {text(resting)} on the other side"
     return Broken(DenialCode.SELF_MATCH, message, Unit.PRICE, value=shown(reach), limit=shown(resting))
 
 
@@ -102,7 +102,7 @@ def parent(case: Case) -> Broken | None:
         return None
     return Broken(
         DenialCode.PARENT_EXCEEDED,
-        f"the slices of {order.parent_order_id} would sum to {(taken + case.adds) / SCALE:g}",
+        f"the slices of {order.parent_order_id} would sum to {text(taken + case.adds)}",
         Unit.QUANTITY,
         shown(taken),
         shown(taken + case.adds),
@@ -114,5 +114,7 @@ def really_reduces(case: Case) -> Broken | None:
     """Deny a reduce-only order that could open, grow or flip a position; other orders of its side included."""
     if not case.order.reduce_only or case.reduces:
         return None
-    held = case.position.terms.symbol, shown(case.position.quantity)
-    return Broken(DenialCode.NOT_REDUCING, f"a reduce-only order that does not reduce {held[1]:g} {held[0]}")
+    held = case.position
+    return Broken(
+        DenialCode.NOT_REDUCING, f"a reduce-only order that does not reduce {text(held.quantity)} {held.terms.symbol}"
+    )

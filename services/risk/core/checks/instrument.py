@@ -2,6 +2,7 @@
 
 from services.risk.core.bodies import Broken
 from services.risk.core.checks.case import Case, shown
+from services.risk.core.units import text
 from shared.schemas.decisions import Unit
 from shared.schemas.denials import DenialCode
 
@@ -25,7 +26,7 @@ def lot_size(case: Case) -> Broken | None:
     if case.order.quantity % case.terms.lot == 0:
         return None
     lot = shown(case.terms.lot)
-    message = f"the quantity is not a multiple of the lot size {case.terms.instrument.lot_size:f}"
+    message = f"the quantity is not a multiple of the lot size {text(case.terms.lot)}"
     return Broken(DenialCode.LOT_SIZE, message, Unit.QUANTITY, value=shown(case.order.quantity), limit=lot)
 
 
@@ -33,7 +34,7 @@ def tick_size(case: Case) -> Broken | None:
     """Deny a limit price between two ticks."""
     if case.order.limit % case.terms.tick == 0:
         return None
-    message = f"the limit price is not a multiple of the tick size {case.terms.instrument.tick_size:f}"
+    message = f"the limit price is not a multiple of the tick size {text(case.terms.tick)}"
     return Broken(
         DenialCode.TICK_SIZE, message, Unit.PRICE, value=shown(case.order.limit), limit=shown(case.terms.tick)
     )

@@ -2,6 +2,7 @@
 
 from services.risk.core.bodies import Broken
 from services.risk.core.checks.case import Case, shown
+from services.risk.core.units import text
 from shared.schemas.base import Severity
 from shared.schemas.decisions import Unit
 from shared.schemas.denials import DenialCode
@@ -36,7 +37,7 @@ def sound(case: Case) -> Broken | None:
         if mark.suspect:
             return Broken(
                 DenialCode.MARK_QUALITY,
-                f"{symbol} jumped from {shown(mark.price):g} to {shown(mark.suspect):g} and that is not confirmed",
+                f"{symbol} jumped from {text(mark.price)} to {text(mark.suspect)} and that is not confirmed",
                 Unit.PRICE,
                 shown(mark.price),
                 shown(mark.suspect),
@@ -54,5 +55,5 @@ def collar(case: Case) -> Broken | None:
         return None
     bps = beyond / mark * _BPS
     side = "above" if case.order.buy else "below"
-    message = f"the limit price is {bps:.0f} bps {side} the mark {shown(mark):g}"
+    message = f"the limit price is {bps:.0f} bps {side} the mark {text(mark)}"
     return Broken(DenialCode.PRICE_COLLAR, message, Unit.BPS, value=bps, limit=float(case.profile.collar_bps))
