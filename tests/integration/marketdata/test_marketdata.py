@@ -228,6 +228,31 @@ async def test_live_bars_are_judged_by_the_clock(client: Client) -> None:
     assert answer["verdicts"][0]["issues"][0]["code"] == "future_timestamp"
 
 
+@pytest.mark.parametrize("simulation_id", [None, "s1"])
+@pytest.mark.parametrize(
+    "last", [{"ts": "9999-12-31T23:59:00Z"}, {"ts": "9999-12-31T00:00:00Z", "interval": "1d"}], ids=["minute", "day"]
+)
+async def test_a_bar_that_ends_after_the_end_of_time_is_critical(
+    client: Client, redis_url: str, last: dict[str, str], simulation_id: str | None
+) -> None:
+    answer = await client.post("/bars", batch({**bar(0), **last}, simulation_id=simulation_id))
+    assert (answer["stored"], answer["published"]) == (1, 0)
+    assert [issue["code"] for issue in answer["verdicts"][0]["issues"]] == ["future_timestamp"]
+    assert [mark.severity for mark in await marks(redis_url, 1)] == ["critical"]
+
+
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z"])
+async def test_the_first_and_the_last_moment_can_be_stored_and_read(client: Client, moment: str) -> None:
+    await client.post("/bars", batch({**bar(0), "ts": moment}))
+    await client.post("/market-states", states(state(0, timestamp=moment), state(1)))
+    window = f"symbol=X&simulation_id=s1&start={moment}&limit=1"
+    assert (await client.all(f"/bars?interval=1m&{window}"))[0]["ts"] == moment
+    assert (await client.all(f"/market-states?{window}"))[0]["timestamp"] == moment
+    for path in ("/bars?interval=1m&", "/market-states?"):
+        assert (await client.http.get(f"{BASE}{path}symbol=X&end={moment}")).status_code == 200
+    assert (await client.http.get(f"{BASE}/market-states/current?symbol=X&simulation_id=s1")).status_code == 200
+
+
 async def test_marks_wait_while_redis_is_away_and_go_out_in_order_once(
     own_valkey: EmbeddedValkey, make_settings: MakeSettings, auth: Auth
 ) -> None:
