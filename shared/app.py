@@ -86,6 +86,8 @@ def create_app(
         # Requests are measured by our own metrics; looking for OpenTelemetry's providers costs each of them.
         telemetry={"tracing": False, "metrics": False, "logs": False},
         separate_input_output_schemas=False,
+        # A path with a slash too many is no route; a redirect would name this process's own address to the caller.
+        redirect_slashes=False,
     )
     app.state.resources = resources
     # The last added is the outermost: every answer is counted and carries its correlation id.

@@ -114,6 +114,12 @@ async def test_unknown_paths_and_methods_are_problems(client: httpx.AsyncClient)
     assert_problem(await client.delete(f"{BASE}/notes"), 405, "method-not-allowed")
 
 
+async def test_a_slash_too_many_is_an_unknown_path(client: httpx.AsyncClient) -> None:
+    for path in ("/healthz/", "/metrics/", f"{BASE}/notes/", f"{BASE}/notes//", f"{BASE}/nested/", f"{BASE}/nested/a/"):
+        assert_problem(await client.get(path), 404, "not-found")
+    assert_problem(await client.post(f"{BASE}/notes/", json={"name": "a"}), 404, "not-found")
+
+
 async def test_a_bug_is_a_500_that_tells_nothing(client: httpx.AsyncClient) -> None:
     response = await client.get(f"{BASE}/bug")
     assert_problem(response, 500, "internal-error")
