@@ -30,6 +30,7 @@ _BY_STATUS: dict[int, type[Problem]] = {
 }
 # A batch can have thousands of bad rows; the first few say what is wrong.
 _MOST_ERRORS = 20
+_READS = frozenset({"GET", "HEAD"})
 _RETRY = {"Retry-After": "1"}
 
 
@@ -82,9 +83,11 @@ async def _data(_: Request, error: DataError) -> Response:
     return Unprocessable(f"A value cannot be stored: {reason}").response()
 
 
-async def _database(_: Request, error: Exception) -> Response:
+async def _database(request: Request, error: Exception) -> Response:
     _LOG.error("PostgreSQL does not answer", reason=type(error).__name__, error=str(error))
-    return DependencyUnavailable("PostgreSQL does not answer; nothing was stored", headers=_RETRY).response()
+    # What was lost may have been the word on a commit: only the caller's repetition tells.
+    what = "" if request.method in _READS else "; what was sent is stored whole or not at all, send the same again"
+    return DependencyUnavailable(f"PostgreSQL does not answer{what}", headers=_RETRY).response()
 
 
 async def _redis(_: Request, error: Exception) -> Response:

@@ -1,12 +1,20 @@
-from collections.abc import AsyncIterator, Callable
+import asyncio
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import httpx
 import psycopg
 import pytest
-from fastapi import APIRouter
+from fastapi import APIRouter, FastAPI
 
 from shared.app import create_app
 from shared.embedded import EmbeddedPostgres, EmbeddedValkey
+from shared.embedded.process import leftovers, send
+from shared.health import health_router
 from shared.roles import Role
 from shared.settings import AppSettings, ServiceSettings
 from tests.conftest import MakeSettings
@@ -184,6 +192,20 @@ class TestBodyLimit:
         assert response.status_code == 200
 
 
+@contextmanager
+def hanging(program: str, folder: Path) -> Iterator[None]:
+    """Have the server of a folder, and its workers, hang."""
+    found = leftovers(program, folder)
+    assert found
+    try:
+        for pid in found:
+            os.kill(pid, signal.SIGSTOP)
+        yield
+    finally:
+        for pid in found:
+            send(pid, signal.SIGCONT)
+
+
 class TestFaults:
     async def test_a_database_down_at_start_is_a_503_until_it_is_back(
         self, own_postgres: EmbeddedPostgres, make_settings: MakeSettings, auth: Auth
@@ -215,6 +237,51 @@ class TestFaults:
             assert (await client.get(f"{BASE}/notes")).json() == ["a"]
             assert (await client.get("/readyz")).status_code == 200
 
+    async def test_a_database_that_hangs_is_given_up_in_time_and_comes_back_by_itself(
+        self, own_postgres: EmbeddedPostgres, make_settings: MakeSettings, auth: Auth, tmp_path: Path
+    ) -> None:
+        url = own_postgres.start()
+        make_table(url)
+
+        async def timed(call: Awaitable[httpx.Response]) -> tuple[httpx.Response, float]:
+            begin = time.monotonic()
+            return await call, time.monotonic() - begin
+
+        async with running(demo_app(make_settings(ServiceSettings, database_url=url)), auth(Role.TRADER)) as client:
+            assert (await client.post(f"{BASE}/notes", json={"name": "a"})).status_code == 200
+            with hanging("postgres", tmp_path):
+                (read, one), (written, two), *probes = await asyncio.gather(
+                    timed(client.get(f"{BASE}/notes")),
+                    timed(client.post(f"{BASE}/notes", json={"name": "b"})),
+                    *(timed(client.get("/readyz")) for _ in range(3)),
+                )
+                assert_problem(read, 503, "dependency-unavailable")
+                assert_problem(written, 503, "dependency-unavailable")
+                assert "stored" not in read.json()["detail"]
+                assert "stored whole or not at all" in written.json()["detail"]
+                assert max(one, two) < 20
+                # The connections that were open are given up by now; new ones are not made either.
+                probes += [await timed(client.get("/readyz"))]
+            for probe, seconds in probes:
+                assert_problem(probe, 503, "dependency-unavailable")
+                assert seconds < 4
+                assert not probe.json()["dependencies"]["database"]["ok"]
+                assert probe.json()["dependencies"]["redis"]["ok"]
+            assert (await client.post(f"{BASE}/notes", json={"name": "c"})).status_code == 200
+            assert (await client.get("/readyz")).status_code == 200
+            assert "a" in (await client.get(f"{BASE}/notes")).json()
+
+    async def test_a_redis_that_hangs_is_named_in_time(
+        self, own_valkey: EmbeddedValkey, make_settings: MakeSettings, database_url: str, tmp_path: Path
+    ) -> None:
+        async with running(demo_app(make_settings(ServiceSettings, redis_url=own_valkey.start()))) as client:
+            assert (await client.get("/readyz")).status_code == 200
+            begin = time.monotonic()
+            with hanging("valkey-server", tmp_path):
+                ready = await client.get("/readyz")
+            assert time.monotonic() - begin < 4
+            assert ready.json()["dependencies"]["redis"] == {"ok": False, "detail": "no answer within 3 s"}
+
     async def test_a_lost_redis_is_named_and_comes_back(
         self, own_valkey: EmbeddedValkey, make_settings: MakeSettings, database_url: str, auth: Auth
     ) -> None:
@@ -241,6 +308,31 @@ class TestFaults:
                 connection.execute("DROP TABLE ml.alembic_version")
             detail = (await client.get("/readyz")).json()["dependencies"]["database"]["detail"]
             assert detail == "not migrated; run `keelson migrate`"
+
+
+async def test_a_check_that_cannot_even_be_ended_is_not_waited_for() -> None:
+    release = asyncio.Event()
+
+    async def stubborn() -> str | None:
+        while not release.is_set():
+            with suppress(asyncio.CancelledError):
+                await release.wait()
+        raise RuntimeError("too late for anybody")
+
+    async def well() -> str | None:
+        return None
+
+    app = FastAPI()
+    app.include_router(health_router("x", {"stubborn": stubborn, "well": well}))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://x") as client:
+        begin = time.monotonic()
+        ready = await client.get("/readyz")
+    release.set()
+    assert time.monotonic() - begin < 4
+    assert ready.json()["dependencies"] == {
+        "stubborn": {"ok": False, "detail": "no answer within 3 s"},
+        "well": {"ok": True, "detail": None},
+    }
 
 
 def test_a_route_without_a_role_does_not_start() -> None:
