@@ -1,6 +1,7 @@
 """One service process: serve an app on a socket the supervisor opened, and end with the supervisor."""
 
 import argparse
+import asyncio
 import os
 import socket
 import sys
@@ -9,12 +10,15 @@ import time
 from importlib import import_module
 
 import uvicorn
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from shared.problems import DependencyUnavailable
 from shared.settings import SettingsError
 
 # What sysexits.h calls a configuration error: starting again would change nothing.
 BAD_SETTINGS = 78
 _DRAIN_SECONDS = 5
+_STOPPING = DependencyUnavailable("The suite is being stopped; what this request did is unknown")
 _APPS = {
     "risk": "services.risk.main",
     "marketdata": "services.marketdata.main",
@@ -22,6 +26,31 @@ _APPS = {
     "reporting": "services.reporting.main",
     "front": "gateway.front",
 }
+
+
+class EndInOrder:
+    """Answer what is still in flight when the server's patience ends, in place of a traceback."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one ASGI scope."""
+        begun = False
+
+        async def noted(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noted)
+        except asyncio.CancelledError:
+            # Only the server's end cancels a request. An answer that has begun stays unfinished: its caller sees that.
+            if scope["type"] != "http":
+                raise
+            if not begun:
+                await _STOPPING.response()(scope, receive, send)
 
 
 def serve(name: str, descriptor: int, lifeline: int) -> int:
@@ -32,7 +61,7 @@ def serve(name: str, descriptor: int, lifeline: int) -> int:
         print(error, file=sys.stderr)
         return BAD_SETTINGS
     config = uvicorn.Config(
-        app,
+        EndInOrder(app),
         loop="uvloop",
         http="httptools",
         lifespan="on",

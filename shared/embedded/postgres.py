@@ -55,6 +55,11 @@ class EmbeddedPostgres:
             self._launch()
         return self._url("postgresql+psycopg")
 
+    @property
+    def ended_with(self) -> int | None:
+        """Return the exit code of a server that was started here and has ended by itself, negative for a signal."""
+        return self._server.ended_with if self._server is not None else None
+
     def stop(self) -> None:
         """Stop the server and disconnect its clients; committed data are safe."""
         if self._server is not None:
