@@ -26,10 +26,12 @@ from shared.problems import (
     DependencyUnavailable,
     Forbidden,
     InternalError,
+    MalformedJson,
     PayloadTooLarge,
     ProblemDocument,
     Unauthenticated,
     Unprocessable,
+    UnsupportedMediaType,
     declare,
 )
 from shared.resources import Resources, Storage
@@ -101,7 +103,16 @@ def create_app(
     all_checks = {**(storage_checks(name, resources) if storage else {}), **(checks or {})}
     app.include_router(health_router(name, all_checks))
     app.include_router(_metrics_router(http_metrics.registry), responses=declare(Unauthenticated, Forbidden))
-    common = declare(Unauthenticated, Forbidden, PayloadTooLarge, Unprocessable, InternalError, DependencyUnavailable)
+    common = declare(
+        MalformedJson,
+        Unauthenticated,
+        Forbidden,
+        PayloadTooLarge,
+        UnsupportedMediaType,
+        Unprocessable,
+        InternalError,
+        DependencyUnavailable,
+    )
     for router in routers:
         app.include_router(router, prefix=f"/api/v1/{name}" if prefix is None else prefix, responses=common)
     templates |= {id(context.original_route): context.path or "none" for context in iter_route_contexts(app.routes)}

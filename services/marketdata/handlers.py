@@ -237,7 +237,7 @@ async def _finish(
 
 
 def _after(cursor: str | None) -> tuple[datetime, str] | None:
-    if cursor is None:
+    if not cursor:
         return None
     values = decode_cursor(cursor, ts=str, key=str)
     try:

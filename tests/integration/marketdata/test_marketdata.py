@@ -149,6 +149,8 @@ async def test_paging_has_no_gap_and_no_repeat(client: Client) -> None:
     window = "&start=2024-01-02T00:05:00Z&end=2024-01-02T00:07:00Z"
     assert len(await client.all(f"/bars?symbol=X&interval=1m&simulation_id=s1{window}&limit=1")) == 4
     assert (await client.http.get(f"{BASE}/bars?symbol=X&interval=1m&cursor=x")).status_code == 400
+    for path in ("/bars?symbol=X&interval=1m", "/market-states?symbol=X", "/feeds?"):
+        assert (await client.http.get(f"{BASE}{path}&cursor=")).status_code == 200
 
 
 async def test_states_have_one_id_however_often_they_are_sent(client: Client, redis_url: str) -> None:

@@ -82,17 +82,33 @@ async def test_a_commit_that_fails_is_never_a_success(client: httpx.AsyncClient)
     assert (await client.get(f"{BASE}/notes")).json() == ["a"]
 
 
-@pytest.mark.parametrize("body", [b"{", b'{"name": }', b"\xff\xfe", b"[" * 100_000, b"9" * 5000])
-async def test_malformed_json_is_a_400(client: httpx.AsyncClient, body: bytes) -> None:
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        (b"{", "Expecting property name"),
+        (b'{"name": }', "Expecting value"),
+        (b'{"name": "\xff"}', "not text in UTF-8"),
+        (b"\x80", "not text in UTF-8"),
+        (b"[" * 100_000, "nested too deeply"),
+        (b'{"name": "a", "amount": ' + b"9" * 5000 + b"}", "too many digits"),
+    ],
+)
+async def test_malformed_json_is_a_400_that_says_why(client: httpx.AsyncClient, body: bytes, why: str) -> None:
     response = await client.post(f"{BASE}/notes", content=body, headers={"content-type": "application/json"})
-    assert response.status_code in {400, 422}
-    assert response.headers["content-type"] == "application/problem+json"
+    assert_problem(response, 400, "malformed-json")
+    assert why in response.json()["detail"]
     assert (await client.get(f"{BASE}/notes")).json() == []
 
 
-async def test_malformed_json_says_so(client: httpx.AsyncClient) -> None:
-    response = await client.post(f"{BASE}/notes", content="{", headers={"content-type": "application/json"})
-    assert_problem(response, 400, "malformed-json")
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "application/xml", "", None])
+async def test_a_body_that_is_not_announced_as_json_is_a_415(client: httpx.AsyncClient, kind: str | None) -> None:
+    headers = {} if kind is None else {"content-type": kind}
+    response = await client.post(f"{BASE}/notes", content=b'{"name": "a"}', headers=headers)
+    assert_problem(response, 415, "unsupported-media-type")
+    assert "application/json" in response.json()["detail"]
+    assert (await client.get(f"{BASE}/notes")).json() == []
+    good = {"content-type": "application/json; charset=utf-8"}
+    assert (await client.post(f"{BASE}/notes", content=b'{"name": "a"}', headers=good)).status_code == 200
 
 
 async def test_floats_unknown_and_missing_fields_are_named(client: httpx.AsyncClient) -> None:
@@ -349,7 +365,7 @@ def test_every_error_is_in_the_openapi_document(make_settings: MakeSettings) -> 
     urls = {"database_url": "postgresql://nowhere/x", "redis_url": "redis://nowhere"}
     document = demo_app(make_settings(ServiceSettings, **urls)).openapi()
     responses = document["paths"][f"{BASE}/notes"]["post"]["responses"]
-    assert set(responses) == {"200", "401", "403", "409", "413", "422", "500", "503"}
+    assert set(responses) == {"200", "400", "401", "403", "409", "413", "415", "422", "500", "503"}
     assert "application/problem+json" in responses["422"]["content"]
     assert "ProblemDocument" in document["components"]["schemas"]
     assert "FieldProblem" in document["components"]["schemas"]
