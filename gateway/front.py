@@ -11,7 +11,7 @@ from gateway.dashboard.app import create as create_dashboard
 from shared.logging.context import correlation_id
 from shared.middleware import drain, too_large
 from shared.problems import BadRequest, DependencyUnavailable, PayloadTooLarge, Problem
-from shared.settings import AppSettings, load_settings
+from shared.settings import AppSettings, settings_of_process
 
 _ANSWER_SECONDS = 35.0
 _CORRELATION = b"x-correlation-id"
@@ -154,7 +154,7 @@ class Front:
 
 def create() -> Front:
     """Return the front of the services the settings name."""
-    settings = load_settings(AppSettings)
+    settings = settings_of_process(AppSettings)
     upstreams = {
         "risk": settings.risk_url,
         "marketdata": settings.marketdata_url,

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from cli.paths import ROOT
-from cli.supervisor.serve import BAD_SETTINGS
+from shared.settings import BAD_SETTINGS
 
 _BACKOFF_SECONDS = (0.5, 1, 2, 5, 10)
 # A process that ran this long was well: its next crash is a first one.

@@ -13,10 +13,7 @@ import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.problems import DependencyUnavailable
-from shared.settings import SettingsError
 
-# What sysexits.h calls a configuration error: starting again would change nothing.
-BAD_SETTINGS = 78
 _DRAIN_SECONDS = 5
 _STOPPING = DependencyUnavailable("The suite is being stopped; what this request did is unknown")
 _APPS = {
@@ -55,11 +52,7 @@ class EndInOrder:
 
 def serve(name: str, descriptor: int, lifeline: int) -> int:
     """Serve until told to stop or until the other end of the lifeline is gone; return the exit code."""
-    try:
-        app = import_module(_APPS[name]).create()
-    except SettingsError as error:
-        print(error, file=sys.stderr)
-        return BAD_SETTINGS
+    app = import_module(_APPS[name]).create()
     config = uvicorn.Config(
         EndInOrder(app),
         loop="uvloop",
