@@ -138,6 +138,17 @@ def test_a_server_that_was_killed_is_told_of_and_starts_again(machine: Machine, 
         until(lambda: client.get("/services/risk/readyz").status_code == 200, 60)
 
 
+def test_nothing_it_writes_can_be_read_by_others(machine: Machine) -> None:
+    process, url = machine.ready()
+    assert httpx.get(f"{url}/services/risk/readyz").status_code == 200
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 0
+    modes = {path: path.lstat().st_mode for path in machine.var.rglob("*") if not path.is_symlink()}
+    open_to_others = {str(path): oct(mode) for path, mode in modes.items() if mode & 0o006}
+    assert open_to_others == {}
+    assert {"postgres.log", "valkey.log", "risk.err", "lock"} <= {path.name for path in modes}
+
+
 def test_keys_are_private_and_the_admins_is_shown_once(machine: Machine) -> None:
     process, _ = machine.ready()
     key = (machine.var / "keys" / "admin.key").read_text().strip()
