@@ -187,6 +187,8 @@ def _problem(name: str, error: httpx.HTTPError) -> Problem:
     if isinstance(error, httpx.LocalProtocolError):
         # Our own client would not write it: no service was asked, and none is at fault.
         return BadRequest(f"The request cannot be passed on: {error}")
-    if isinstance(error, httpx.TimeoutException) and not isinstance(error, httpx.ConnectTimeout | httpx.PoolTimeout):
+    if isinstance(error, httpx.PoolTimeout):
+        return DependencyUnavailable("Every connection to the services is in use", headers={"Retry-After": "1"})
+    if isinstance(error, httpx.TimeoutException) and not isinstance(error, httpx.ConnectTimeout):
         return GatewayTimeout(f"{name} did not answer in time; what it did is unknown")
     return DependencyUnavailable(f"{name} does not answer", headers={"Retry-After": "1"})

@@ -476,6 +476,25 @@ def test_a_service_that_is_slow_is_a_504_and_no_promise_to_try_again(
         assert desk.client.get("/api/v1/risk/slow").text == "late"
 
 
+async def test_connections_that_are_all_in_use_are_no_fault_of_a_service(
+    upstreams: dict[str, tuple[Upstream, str]],
+) -> None:
+    risk, url = upstreams["risk"]
+    risk.forget()
+    tried = Front({"risk": url}, Page(), LIMIT)
+    await tried._client.aclose()
+    tried._client = httpx.AsyncClient(limits=httpx.Limits(max_connections=1), timeout=httpx.Timeout(5, pool=0.2))
+    transport = httpx.ASGITransport(tried)
+    async with httpx.AsyncClient(transport=transport, base_url="http://front") as client:
+        slow = asyncio.create_task(client.get("/api/v1/risk/slow"))
+        while not risk.seen:
+            await asyncio.sleep(0.01)
+        check_problem(await client.get("/api/v1/risk/who"), 503, "dependency-unavailable", "connection")
+        risk.asked_to_go_on.set()
+        assert (await slow).text == "late"
+    await tried._client.aclose()
+
+
 @contextmanager
 def answering(reply: bytes) -> Iterator[str]:
     """Answer the first request with bytes, whatever they are, and end the connection."""
