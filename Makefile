@@ -19,7 +19,7 @@ help: ## List the targets
 
 .PHONY: up
 up: $(STAMP_UP) ## Run the whole suite and replay market data (PORT=8080, ARGS="--speed 60")
-	@exec $(BIN)/keelson up --port $(PORT) $(ARGS)
+	@exec $(BIN)/keelson up --port $(or $(strip $(PORT)),8080) $(ARGS)
 
 .PHONY: down
 down: $(STAMP_UP) ## Stop the suite that runs from this folder

@@ -15,7 +15,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from rich.console import Console
 
 from cli.paths import var_folder
-from cli.supervisor.lock import running_in
+from cli.supervisor.lock import RunFileError, running_in
 from shared.roles import Role
 
 T = TypeVar("T")
@@ -71,11 +71,18 @@ def api_client(
 
 def base_url(url: str | None) -> str:
     """Return where the suite answers: `url`, KEELSON_URL, the one running from this folder, or port 8080 here."""
-    running = running_in(var_folder())
-    base = url or os.environ.get("KEELSON_URL") or (running.url if running else _DEFAULT_URL)
+    base = url or os.environ.get("KEELSON_URL") or _own_url()
     if not base.startswith(("http://", "https://")) or not urlsplit(base).hostname:
         raise CommandError(f"{base} is not an http or https URL")
     return base.rstrip("/")
+
+
+def _own_url() -> str:
+    try:
+        running = running_in(var_folder())
+    except RunFileError as error:
+        raise CommandError(str(error)) from None
+    return running.url if running else _DEFAULT_URL
 
 
 def _token(token_file: Path | None, role: Role, url: str) -> str:

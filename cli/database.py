@@ -6,9 +6,13 @@ from contextlib import contextmanager
 from cli.paths import var_folder
 from cli.supervisor.lock import AlreadyRunningError, Lock, holder
 from cli.supervisor.storage import DATABASE
-from shared.embedded import EmbeddedPostgres
+from shared.embedded import EmbeddedPostgres, running_url
 
 _PREFIXES = ("postgresql+psycopg://", "postgresql://", "postgres://")
+
+
+class NotOwnDatabaseError(Exception):
+    """The suite runs, and not on a database of this folder."""
 
 
 @contextmanager
@@ -35,3 +39,22 @@ def named_database(named: str | None) -> Iterator[str]:
     finally:
         server.stop()
         lock.release()
+
+
+@contextmanager
+def readable_database(named: str | None) -> Iterator[str]:
+    """Yield the URL of a database that is only read: as `named_database`, and that of the running suite beside it.
+
+    Raises also NotOwnDatabaseError where the suite runs on a database that this folder does not know.
+    """
+    var = var_folder()
+    if named is not None or holder(var) is None:
+        with named_database(named) as url:
+            yield url
+        return
+    running = running_url(var / "postgres")
+    if running is None:
+        raise NotOwnDatabaseError(
+            f"the suite of this folder starts, stops, or runs on another database: name that with {DATABASE}"
+        )
+    yield running

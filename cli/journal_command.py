@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from sqlalchemy.exc import DBAPIError
 
 from cli.client import error_console
-from cli.database import named_database
+from cli.database import NotOwnDatabaseError, readable_database
 from cli.journal.export import ExportError, export
 from cli.journal.prove import Proof, Signed, prove, read_signed
 from cli.journal.sources import DatabaseSource, ExportSource, Source, UnreadableRowError
@@ -34,7 +34,15 @@ from shared.schemas.base import format_utc
 
 journal = typer.Typer(help="Risk's journal without any service.", no_args_is_help=True, add_completion=False)
 console = Console(highlight=False)
-_COULD_NOT_RUN = (OSError, ValueError, DBAPIError, SigningKeyError, AlreadyRunningError, EmbeddedServerError)
+_COULD_NOT_RUN = (
+    OSError,
+    ValueError,
+    DBAPIError,
+    SigningKeyError,
+    AlreadyRunningError,
+    NotOwnDatabaseError,
+    EmbeddedServerError,
+)
 
 _Database = Annotated[
     str | None, typer.Option("--database", help=f"URL of the database; {DATABASE} or this folder's own by default.")
@@ -125,7 +133,7 @@ async def _source(database: str | None, exported: list[Path] | None) -> AsyncIte
     if exported:
         yield ExportSource(exported)
         return
-    with named_database(database or os.environ.get(DATABASE)) as url:
+    with readable_database(database or os.environ.get(DATABASE)) as url:
         opened = Database(url, application_name="journal", pool_size=1)
         try:
             yield DatabaseSource(opened)

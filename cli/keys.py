@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
+from pydantic import TypeAdapter
 from rich.console import Console
 from rich.table import Table
 
@@ -12,6 +13,7 @@ from cli.client import error_console
 from cli.paths import var_folder
 from shared.api_keys import KeyFileError, create_key, list_keys, revoke_key
 from shared.roles import Role
+from shared.schemas.base import Identifier
 
 keys = typer.Typer(help="Create, list and revoke API keys.", no_args_is_help=True, add_completion=False)
 
@@ -29,8 +31,13 @@ def create(
     out: Annotated[Path | None, typer.Option(help="Write the key to this new file, mode 0600; print it not.")] = None,
 ) -> None:
     """Create a key and show it, this once."""
-    if not name.strip() or not name.isprintable():
-        raise typer.BadParameter("a name is printable text", param_hint="NAME")
+    try:
+        TypeAdapter(Identifier).validate_python(name)
+    except ValueError:
+        raise typer.BadParameter(
+            "a name has at most 64 letters, digits, '.', '_', ':' and '-', and begins with a letter or digit",
+            param_hint="NAME",
+        ) from None
     if out is not None and out.exists():
         _fail(f"{out} exists; name another file")
     try:

@@ -1,5 +1,6 @@
 """The `keelson` command: each subcommand is imported when it is used."""
 
+import os
 from collections.abc import Callable
 from importlib import import_module
 
@@ -60,4 +61,7 @@ def version() -> None:
 
 
 if __name__ == "__main__":
+    # Databases, keys, logs and models are nobody else's: files 0640 at most, for all that is started from here too.
+    # A folder may still be passed through: as root, PostgreSQL runs as another user in one below.
+    os.umask(os.umask(0o077) | 0o026)
     app(prog_name="keelson")

@@ -37,7 +37,7 @@ def migrate(
                 after = _revision(name, url)
                 told = f"at {after}, nothing to do" if before == after else f"{before or 'nothing'} -> {after}"
                 Console(highlight=False).print(f"{name}: {told}")
-    except (OperationalError, EmbeddedServerError, AlreadyRunningError, ValueError) as error:
+    except (OperationalError, EmbeddedServerError, AlreadyRunningError, ValueError, OSError) as error:
         first = str(error.orig if isinstance(error, OperationalError) and error.orig else error).strip()
         error_console.print("[red]error[/red]:", end=" ")
         error_console.print(first.splitlines()[0] if first else type(error).__name__, markup=False, soft_wrap=True)

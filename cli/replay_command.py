@@ -59,6 +59,8 @@ def replay_command(
         again = resume_command(plan, data, only or [], url, token_file)
         outcome = _run(replay, progress, again)
     _show(name, outcome, as_json=as_json)
+    if outcome.not_compared:
+        error_console.print(outcome.not_compared, style="yellow", markup=False, soft_wrap=True)
     for line in outcome.differences:
         error_console.print(f"[red]differs[/red]: {escape(line)}", soft_wrap=True)
     raise typer.Exit(1 if outcome.differences else 0)

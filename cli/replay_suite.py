@@ -21,7 +21,7 @@ def replay_in_own_suite(arguments: Sequence[str]) -> int:
     """Run `keelson replay` with these arguments in a suite started for it; return its exit code."""
     try:
         suite = Suite(var_folder(), "127.0.0.1", 0, _say)
-    except (AlreadyRunningError, StartError) as error:
+    except (AlreadyRunningError, StartError, OSError) as error:
         _say(str(error))
         return _FAILED
     try:

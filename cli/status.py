@@ -16,6 +16,7 @@ from shared.money import format_decimal
 from shared.schemas.accounts import AccountStatus
 from shared.schemas.dashboard import Dashboard, Section
 from shared.schemas.decisions import RiskLevel
+from shared.schemas.kill_switches import KillSwitchView
 
 _EVERY_SECONDS = 2.0
 _ROWS = 8
@@ -66,10 +67,7 @@ def _ask(api: Api) -> Dashboard:
 def frame(board: Dashboard) -> RenderableType:
     """Return one frame of the display."""
     switches = board.kill_switches.data
-    stopped: list[RenderableType] = [
-        Panel(Text(f"STOPPED: {each.scope} {each.target or ''} {each.reason}", style="bold red"))
-        for each in switches or []
-    ]
+    stopped: list[RenderableType] = [_stopped(each) for each in switches or []]
     if switches is None:
         stopped.append(_unavailable("kill switches", board.kill_switches))
     return Group(
@@ -82,6 +80,20 @@ def frame(board: Dashboard) -> RenderableType:
         _trades(board),
         _ledger(board),
     )
+
+
+def _stopped(switch: KillSwitchView) -> RenderableType:
+    """Return a switch in force: its id is what `keelson release` asks for."""
+    where = f"{switch.scope} {switch.target}" if switch.target else switch.scope
+    text = Text(f"STOPPED: {where}: {switch.reason}", style="bold red")
+    text.append(
+        f"\nkill switch {switch.kill_switch_id}, {switch.kind}, since {switch.activated_at:%Y-%m-%d %H:%M:%S} UTC, "
+        f"by {switch.activated_by}",
+        style="not bold",
+    )
+    if switch.release_requested_by:
+        text.append(f"\n{switch.release_requested_by} asks for its release; another admin must confirm", style="yellow")
+    return Panel(text)
 
 
 def _services(board: Dashboard) -> RenderableType:

@@ -91,7 +91,9 @@ def _summary(suite: Suite, states: dict[str, dict[str, str | None]], seconds: fl
         return
     console.print(f"admin key: {suite.keys.admin}", markup=False, soft_wrap=True)
     if suite.keys.new_admin_key:
-        console.print(f"made just now, shown only this once: {suite.keys.new_admin_key}", soft_wrap=True)
+        console.print(
+            f"made just now, kept in that file and not shown again: {suite.keys.new_admin_key}", soft_wrap=True
+        )
     elif not suite.keys.admin.exists():
         console.print("that file is gone; make another key: .venv/bin/keelson keys create NAME --role admin")
 

@@ -10,8 +10,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from gateway.dashboard.app import create as create_dashboard
 from shared.logging.context import correlation_id
 from shared.middleware import drain, too_large
-from shared.problems import DependencyUnavailable, PayloadTooLarge, Problem
-from shared.settings import AppSettings, load_settings
+from shared.problems import BadRequest, DependencyUnavailable, PayloadTooLarge, Problem
+from shared.settings import AppSettings, settings_of_process
 
 _ANSWER_SECONDS = 35.0
 _CORRELATION = b"x-correlation-id"
@@ -28,6 +28,7 @@ _HOP_BY_HOP = frozenset(
 
 # Said by the front alone: what a caller says of itself is not believed.
 _FORWARDED = (b"x-forwarded-proto", b"x-forwarded-host", b"x-forwarded-for")
+_Headers = list[tuple[bytes, bytes]]
 
 
 class _CallerGone(Exception):
@@ -82,8 +83,10 @@ class Front:
         return told
 
     async def _forward(self, name: str, target: bytes, scope: Scope, receive: Receive, send: Send) -> None:
-        identifier = _identifier(scope)
-        headers = [*_passed_on(scope["headers"]), (_CORRELATION, identifier), *_forwarded(scope)]
+        # Whitespace around a value is no part of it (RFC 9110, 5.5), and our client refuses to send it.
+        given = [(key, value.strip(b" \t")) for key, value in scope["headers"]]
+        identifier = _identifier(given)
+        headers = [*_passed_on(given), (_CORRELATION, identifier), *_forwarded(scope, given)]
         try:
             content = await self._body(scope, receive)
             # A URL would be put into a form of httpx's own; the target goes out as it came in.
@@ -151,7 +154,7 @@ class Front:
 
 def create() -> Front:
     """Return the front of the services the settings name."""
-    settings = load_settings(AppSettings)
+    settings = settings_of_process(AppSettings)
     upstreams = {
         "risk": settings.risk_url,
         "marketdata": settings.marketdata_url,
@@ -161,12 +164,12 @@ def create() -> Front:
     return Front(upstreams, create_dashboard(settings), settings.max_body_bytes)
 
 
-def _identifier(scope: Scope) -> bytes:
-    given: bytes = dict(scope["headers"]).get(_CORRELATION, b"")
+def _identifier(headers: _Headers) -> bytes:
+    given = dict(headers).get(_CORRELATION, b"")
     return given if _ACCEPTED.fullmatch(given) else uuid4().hex.encode()
 
 
-def _passed_on(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+def _passed_on(headers: _Headers) -> _Headers:
     named = {
         token.strip().lower() for key, value in headers if key.lower() == b"connection" for token in value.split(b",")
     }
@@ -174,14 +177,18 @@ def _passed_on(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
     return [(key, value) for key, value in headers if key.lower() not in dropped]
 
 
-def _forwarded(scope: Scope) -> list[tuple[bytes, bytes]]:
-    headers = dict(scope["headers"])
+def _forwarded(scope: Scope, given: _Headers) -> _Headers:
     client = scope.get("client")
-    values = (scope["scheme"].encode(), headers.get(b"host", b""), client[0].encode() if client else b"")
+    values = (scope["scheme"].encode(), dict(given).get(b"host", b""), client[0].encode() if client else b"")
     return [(key, value) for key, value in zip(_FORWARDED, values, strict=True) if value]
 
 
 def _problem(name: str, error: httpx.HTTPError) -> Problem:
-    if isinstance(error, httpx.TimeoutException) and not isinstance(error, httpx.ConnectTimeout | httpx.PoolTimeout):
+    if isinstance(error, httpx.LocalProtocolError):
+        # Our own client would not write it: no service was asked, and none is at fault.
+        return BadRequest(f"The request cannot be passed on: {error}")
+    if isinstance(error, httpx.PoolTimeout):
+        return DependencyUnavailable("Every connection to the services is in use", headers={"Retry-After": "1"})
+    if isinstance(error, httpx.TimeoutException) and not isinstance(error, httpx.ConnectTimeout):
         return GatewayTimeout(f"{name} did not answer in time; what it did is unknown")
     return DependencyUnavailable(f"{name} does not answer", headers={"Retry-After": "1"})

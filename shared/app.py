@@ -26,10 +26,12 @@ from shared.problems import (
     DependencyUnavailable,
     Forbidden,
     InternalError,
+    MalformedJson,
     PayloadTooLarge,
     ProblemDocument,
     Unauthenticated,
     Unprocessable,
+    UnsupportedMediaType,
     declare,
 )
 from shared.resources import Resources, Storage
@@ -86,6 +88,8 @@ def create_app(
         # Requests are measured by our own metrics; looking for OpenTelemetry's providers costs each of them.
         telemetry={"tracing": False, "metrics": False, "logs": False},
         separate_input_output_schemas=False,
+        # A path with a slash too many is no route; a redirect would name this process's own address to the caller.
+        redirect_slashes=False,
     )
     app.state.resources = resources
     # The last added is the outermost: every answer is counted and carries its correlation id.
@@ -100,7 +104,16 @@ def create_app(
     app.include_router(health_router(name, all_checks))
     readiness = ReadinessGauge(all_checks, http_metrics.registry)
     app.include_router(_metrics_router(http_metrics.registry, readiness), responses=declare(Unauthenticated, Forbidden))
-    common = declare(Unauthenticated, Forbidden, PayloadTooLarge, Unprocessable, InternalError, DependencyUnavailable)
+    common = declare(
+        MalformedJson,
+        Unauthenticated,
+        Forbidden,
+        PayloadTooLarge,
+        UnsupportedMediaType,
+        Unprocessable,
+        InternalError,
+        DependencyUnavailable,
+    )
     for router in routers:
         app.include_router(router, prefix=f"/api/v1/{name}" if prefix is None else prefix, responses=common)
     templates |= {id(context.original_route): context.path or "none" for context in iter_route_contexts(app.routes)}

@@ -1,8 +1,14 @@
 """The connection to PostgreSQL: sessions that commit before the answer goes out."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any, TypeVar
 
+import psycopg
+from psycopg.abc import PQGen
+from psycopg.pq import TransactionStatus
+from psycopg.waiting import wait_async
 from sqlalchemy import DateTime, MetaData, Numeric, text
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -15,6 +21,13 @@ TIMESTAMP = DateTime(timezone=True)
 
 # What SQLAlchemy raises when PostgreSQL is away, restarting, or the pool is exhausted.
 UNAVAILABLE = (OperationalError, InterfaceError, PoolTimeoutError)
+
+# A caller waits for a statement, and the front for 35 s: a server that hangs must be given up well before that.
+_CONNECT_SECONDS = 3
+_STATEMENT_SECONDS = 8
+# The server ends a statement by itself; one that has not said a word by now hangs.
+_SILENT_SECONDS = 10.0
+R = TypeVar("R")
 
 _NAMES = {
     "ix": "ix_%(column_0_label)s",
@@ -30,6 +43,28 @@ def schema_metadata(schema: str) -> MetaData:
     return MetaData(schema=schema, naming_convention=_NAMES)
 
 
+class _Connection(psycopg.AsyncConnection[Any]):
+    """A connection that is cut where its server falls silent or its task is cancelled.
+
+    Psycopg by itself waits for ever for the one, and for the other asks the server first, up to ten seconds.
+    """
+
+    # The parameters are psycopg's.
+    async def wait(self, gen: PQGen[R], interval: float = 0.1, timeout: float | None = None) -> R:  # noqa: ASYNC109
+        """Return what the server answers. Raises OperationalError where it does not."""
+        try:
+            async with asyncio.timeout(_SILENT_SECONDS):
+                return await wait_async(gen, self.pgconn.socket, interval=interval, timeout=timeout)
+        except TimeoutError:
+            self.pgconn.finish()
+            raise psycopg.OperationalError(f"the server has been silent for {_SILENT_SECONDS:g} s") from None
+        except asyncio.CancelledError:
+            if self.pgconn.transaction_status == TransactionStatus.ACTIVE:
+                # In the middle of a statement it is of no more use to anybody.
+                self.pgconn.finish()
+            raise
+
+
 class Database:
     """A pool of connections that finds its way back after PostgreSQL was away."""
 
@@ -42,10 +77,11 @@ class Database:
             # A connection that died with the server is replaced instead of failing one request each.
             pool_pre_ping=True,
             connect_args={
+                "async_creator_fn": _Connection.connect,
                 "application_name": f"keelson-{application_name}",
-                "connect_timeout": 3,
+                "connect_timeout": _CONNECT_SECONDS,
                 # A commit that was confirmed is durable, whatever the server's default.
-                "options": "-c timezone=UTC -c synchronous_commit=on -c statement_timeout=30s"
+                "options": f"-c timezone=UTC -c synchronous_commit=on -c statement_timeout={_STATEMENT_SECONDS}s"
                 " -c idle_in_transaction_session_timeout=60s",
                 "keepalives_idle": 10,
                 "keepalives_interval": 5,

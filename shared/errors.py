@@ -22,14 +22,22 @@ from shared.problems import (
     PayloadTooLarge,
     Problem,
     Unprocessable,
+    UnsupportedMediaType,
 )
 
 _LOG = get_trading_logger("keelson.errors", Category.SYSTEM)
 _BY_STATUS: dict[int, type[Problem]] = {
     kind.status: kind for kind in (BadRequest, NotFound, MethodNotAllowed, PayloadTooLarge, Unprocessable)
 }
+# What Python's parser says otherwise than as a JSONDecodeError; the first that fits counts.
+_NOT_JSON: dict[type[BaseException], str] = {
+    UnicodeDecodeError: "it is not text in UTF-8",
+    RecursionError: "it is nested too deeply",
+    ValueError: "a number has too many digits",
+}
 # A batch can have thousands of bad rows; the first few say what is wrong.
 _MOST_ERRORS = 20
+_READS = frozenset({"GET", "HEAD"})
 _RETRY = {"Retry-After": "1"}
 
 
@@ -51,8 +59,12 @@ async def _problem(_: Request, problem: Problem) -> Response:
     return problem.response()
 
 
-async def _invalid(_: Request, error: RequestValidationError) -> Response:
+async def _invalid(request: Request, error: RequestValidationError) -> Response:
     entries = error.errors()
+    if any(entry["loc"] == ("body",) and isinstance(entry.get("input"), bytes) for entry in entries):
+        # What is not announced as JSON reaches validation as it came.
+        sent = request.headers.get("content-type") or "no Content-Type"
+        return UnsupportedMediaType(f"Send the body as application/json; it came with {sent[:100]}").response()
     if any(entry["type"] == "json_invalid" for entry in entries):
         reason = entries[0].get("ctx", {}).get("error", "not JSON")
         return MalformedJson(f"The body is not valid JSON: {reason}").response()
@@ -70,6 +82,9 @@ async def _invalid(_: Request, error: RequestValidationError) -> Response:
 
 
 async def _http(_: Request, error: HTTPException) -> Response:
+    reason = next((text for kind, text in _NOT_JSON.items() if isinstance(error.__cause__, kind)), None)
+    if error.status_code == BadRequest.status and reason:
+        return MalformedJson(f"The body is not valid JSON: {reason}").response()
     kind = _BY_STATUS.get(error.status_code)
     if kind is None:
         kind = InternalError if error.status_code >= 500 else BadRequest
@@ -82,9 +97,11 @@ async def _data(_: Request, error: DataError) -> Response:
     return Unprocessable(f"A value cannot be stored: {reason}").response()
 
 
-async def _database(_: Request, error: Exception) -> Response:
+async def _database(request: Request, error: Exception) -> Response:
     _LOG.error("PostgreSQL does not answer", reason=type(error).__name__, error=str(error))
-    return DependencyUnavailable("PostgreSQL does not answer; nothing was stored", headers=_RETRY).response()
+    # What was lost may have been the word on a commit: only the caller's repetition tells.
+    what = "" if request.method in _READS else "; what was sent is stored whole or not at all, send the same again"
+    return DependencyUnavailable(f"PostgreSQL does not answer{what}", headers=_RETRY).response()
 
 
 async def _redis(_: Request, error: Exception) -> Response:

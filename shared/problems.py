@@ -114,6 +114,12 @@ class PayloadTooLarge(Problem):
     type_, title, status = "payload-too-large", "Payload too large", 413
 
 
+class UnsupportedMediaType(Problem):
+    """The body is not in the format the route takes."""
+
+    type_, title, status = "unsupported-media-type", "Unsupported media type", 415
+
+
 class Unprocessable(Problem):
     """The request was understood and its content is not valid."""
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+import sys
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self, TypeVar
 from urllib.parse import urlsplit
@@ -20,6 +21,8 @@ _PLACEHOLDER = re.compile(
     re.IGNORECASE,
 )
 _SHORTEST_SECRET = 12
+# What sysexits.h calls a configuration error: starting again would change nothing.
+BAD_SETTINGS = 78
 
 
 class SettingsError(Exception):
@@ -153,6 +156,16 @@ def load_settings(cls: type[S], **overrides: Any) -> S:
     if problems:
         raise SettingsError(problems)
     return settings
+
+
+def settings_of_process(cls: type[S]) -> S:
+    """Read a service's settings from the environment; where they are bad, say so and end the process."""
+    try:
+        return load_settings(cls)
+    except SettingsError as error:
+        # Whoever serves the app would print a traceback.
+        print(error, file=sys.stderr)
+        raise SystemExit(BAD_SETTINGS) from None
 
 
 def _unknown(cls: type[AppSettings]) -> list[str]:

@@ -1,15 +1,17 @@
 """What a replay did, counted by the driver, and whether reporting counted the same."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from decimal import Decimal
 from typing import Any
 
+from services.marketdata.formats.dataset import Dataset
 from shared.money import ZERO, format_decimal
 from shared.schemas.accounts import AccountStatus
 from shared.schemas.base import Severity
 from shared.schemas.decisions import Decision, Verdict
+from shared.schemas.marketdata import FeedStatus
 from shared.schemas.orders import Fill, FillResult
 from shared.schemas.reporting import Counts
 
@@ -103,10 +105,18 @@ def equity_differences(equity: dict[str, Decimal], accounts: dict[str, AccountSt
     ]
 
 
-def document(tally: Tally, ledger: Counts, accounts: dict[str, AccountStatus]) -> dict[str, Any]:
+def holds_more(datasets: Iterable[Dataset], feeds: Iterable[FeedStatus]) -> bool:
+    """Tell whether a simulation was fed more than some datasets: its totals then are not theirs."""
+    symbols: dict[str, set[str]] = {}
+    for dataset in datasets:
+        symbols.setdefault(dataset.source, set()).add(dataset.symbol)
+    return any(feed.symbols > len(symbols.get(feed.source, ())) for feed in feeds)
+
+
+def document(tally: Tally, ledger: Counts | None, end_equity: Mapping[str, Decimal]) -> dict[str, Any]:
     """Return the counts of a run as JSON-ready values; the same for the same data, whenever and however fast.
 
-    Keys of `end_equity` are currencies: account ids carry the simulation's.
+    What reporting counts is taken from there, and without it from the driver. `end_equity` is by currency.
     """
     return {
         "bars": tally.bars,
@@ -124,14 +134,11 @@ def document(tally: Tally, ledger: Counts, accounts: dict[str, AccountStatus]) -
         "denied_by_reason": dict(sorted(tally.denied_by_reason.items())),
         "fills": tally.fills,
         "expired": tally.expired,
-        "trades": ledger.trades,
-        "day_rollups": ledger.rollups,
-        "realised_pnl": _money(ledger.realised_pnl),
-        "fees": _money(ledger.fees),
-        "end_equity": {
-            account.base_currency: format_decimal(account.equity)
-            for account in sorted(accounts.values(), key=lambda account: account.base_currency)
-        },
+        "trades": ledger.trades if ledger else tally.fills,
+        "day_rollups": ledger.rollups if ledger else tally.day_rollups,
+        "realised_pnl": _money(ledger.realised_pnl if ledger else tally.realised_pnl),
+        "fees": _money(ledger.fees if ledger else tally.fees),
+        "end_equity": {currency: format_decimal(end_equity[currency]) for currency in sorted(end_equity)},
     }
 
 

@@ -12,7 +12,7 @@ from shared.schemas.base import Page, format_utc
 from shared.schemas.decisions import Decision
 from shared.schemas.instruments import Instrument, InstrumentBatch, Mark
 from shared.schemas.journal import JournalPage
-from shared.schemas.marketdata import Bar, BarBatch, IngestResult, MarketState, MarketStateBatch
+from shared.schemas.marketdata import Bar, BarBatch, FeedStatus, IngestResult, MarketState, MarketStateBatch
 from shared.schemas.ml import ModelView, Prediction, PredictionRequest
 from shared.schemas.orders import Fill, FillResult, Order, OrderClose, OrderView
 from shared.schemas.reporting import Counts, LedgerState
@@ -104,6 +104,11 @@ class RestSuite:
         except Refused as error:
             if error.status != _CONFLICT or self.account(account_id).session_date < roll.next_session_date:
                 raise
+
+    def feeds(self) -> list[FeedStatus]:
+        """Return the sources the simulation was fed from."""
+        query: dict[str, str | int] = {"simulation_id": self._simulation_id, "limit": 1000}
+        return self._api.get(f"{_MARKETDATA}/feeds", Page[FeedStatus], query).items
 
     def counts(self) -> Counts:
         """Return the simulation's totals once reporting has read all that risk has journaled."""

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from cli.paths import ROOT
-from cli.supervisor.serve import BAD_SETTINGS
+from shared.settings import BAD_SETTINGS
 
 _BACKOFF_SECONDS = (0.5, 1, 2, 5, 10)
 # A process that ran this long was well: its next crash is a first one.
@@ -85,7 +85,7 @@ class Child:
         self._crashes = 0 if time.monotonic() - self._started > _HEALTHY_SECONDS else self._crashes + 1
         pause = _BACKOFF_SECONDS[min(self._crashes, len(_BACKOFF_SECONDS) - 1)]
         self._again_at = time.monotonic() + pause
-        return f"{self.name} ended with {_meaning(code)}; it starts again in {pause:g} s (see {self._errors})"
+        return f"{self.name} ended with {meaning(code)}; it starts again in {pause:g} s (see {self._errors})"
 
     def move(self, environment: Mapping[str, str]) -> None:
         """Have the process started again with other settings."""
@@ -119,7 +119,8 @@ class Child:
             self._lifeline = None
 
 
-def _meaning(code: int) -> str:
+def meaning(code: int) -> str:
+    """Return an exit code in words: the name of the signal that ended a process, or the code."""
     return signal.Signals(-code).name if code < 0 else f"exit code {code}"
 
 

@@ -11,6 +11,10 @@ class AlreadyRunningError(Exception):
     """Another supervisor holds the folder."""
 
 
+class RunFileError(Exception):
+    """The file that says where the suite answers cannot be read."""
+
+
 @dataclass(frozen=True)
 class Running:
     """The supervisor of a folder; files are relative to nothing."""
@@ -27,7 +31,12 @@ class Lock:
     def __init__(self, var: Path) -> None:
         self._path = var / "lock"
         self._run_file = var / "run.json"
-        var.mkdir(parents=True, exist_ok=True)
+        try:
+            var.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError):
+            raise NotADirectoryError(
+                f"{var} is no folder: move away what is there, or name another with KEELSON_VAR"
+            ) from None
         self._file = self._path.open("a+")
 
     def acquire(self) -> None:
@@ -53,18 +62,27 @@ class Lock:
         self._file.close()
 
     def _holder(self) -> str:
-        found = running_in(self._path.parent)
-        where = f" at {found.url}" if found else ", still starting or stopping"
+        try:
+            found = running_in(self._path.parent)
+            where = f" at {found.url}" if found else ", still starting or stopping"
+        except RunFileError:
+            where = ""
         pid = self._path.read_text(encoding="ascii").strip() or "unknown"
         return f"the suite already runs from this folder (process {pid}{where}); stop it with `make down`"
 
 
 def running_in(var: Path) -> Running | None:
-    """Return where the suite of a folder answers, or None where none says so."""
+    """Return where the suite of a folder answers, or None where none says so. Raises RunFileError."""
+    file = var / "run.json"
     try:
-        return Running(**json.loads((var / "run.json").read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+        return Running(**json.loads(file.read_text(encoding="utf-8")))
+    except (FileNotFoundError, NotADirectoryError):
         return None
+    except (OSError, ValueError, TypeError) as error:
+        raise RunFileError(
+            f"{file} does not say where the suite answers ({type(error).__name__}); "
+            "start the suite again, or name it: --url or KEELSON_URL"
+        ) from None
 
 
 def holder(var: Path) -> int | None:
@@ -77,6 +95,6 @@ def holder(var: Path) -> int | None:
                 file.seek(0)
                 text = file.read().strip()
                 return int(text) if text.isdigit() else None
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     return None

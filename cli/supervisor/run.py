@@ -13,7 +13,7 @@ from sqlalchemy.exc import OperationalError
 
 from cli.paths import ROOT
 from cli.supervisor.checkpoints import ensure_checkpoints
-from cli.supervisor.children import Child, ChildFailedError, listen, url_of
+from cli.supervisor.children import Child, ChildFailedError, listen, meaning, url_of
 from cli.supervisor.keys import Keys, ensure_keys
 from cli.supervisor.lock import Lock, Running
 from cli.supervisor.storage import DATABASE, Storage
@@ -129,7 +129,12 @@ class Suite:
         self._lock.release()
 
     def _keep_storage(self) -> None:
+        ended = self._storage.ended()
+        for name, code, log in ended:
+            self._say(f"{name} ended with {meaning(code)}; it starts again (see {log})")
         found = self._storage.start()
+        for name, _, _ in ended:
+            self._say(f"{name} started again")
         if found != self._found:
             # A server that was gone lost its port to another program, and answers at a new one.
             self._found = found

@@ -1,6 +1,7 @@
 """One service process: serve an app on a socket the supervisor opened, and end with the supervisor."""
 
 import argparse
+import asyncio
 import os
 import socket
 import sys
@@ -9,12 +10,12 @@ import time
 from importlib import import_module
 
 import uvicorn
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from shared.settings import SettingsError
+from shared.problems import DependencyUnavailable
 
-# What sysexits.h calls a configuration error: starting again would change nothing.
-BAD_SETTINGS = 78
 _DRAIN_SECONDS = 5
+_STOPPING = DependencyUnavailable("The suite is being stopped; what this request did is unknown")
 _APPS = {
     "risk": "services.risk.main",
     "marketdata": "services.marketdata.main",
@@ -24,15 +25,36 @@ _APPS = {
 }
 
 
+class EndInOrder:
+    """Answer what is still in flight when the server's patience ends, in place of a traceback."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one ASGI scope."""
+        begun = False
+
+        async def noted(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noted)
+        except asyncio.CancelledError:
+            # Only the server's end cancels a request. An answer that has begun stays unfinished: its caller sees that.
+            if scope["type"] != "http":
+                raise
+            if not begun:
+                await _STOPPING.response()(scope, receive, send)
+
+
 def serve(name: str, descriptor: int, lifeline: int) -> int:
     """Serve until told to stop or until the other end of the lifeline is gone; return the exit code."""
-    try:
-        app = import_module(_APPS[name]).create()
-    except SettingsError as error:
-        print(error, file=sys.stderr)
-        return BAD_SETTINGS
+    app = import_module(_APPS[name]).create()
     config = uvicorn.Config(
-        app,
+        EndInOrder(app),
         loop="uvloop",
         http="httptools",
         lifespan="on",

@@ -19,7 +19,7 @@ class Storage:
     """Servers of a run; those named by the environment are used and never stopped."""
 
     def __init__(self, var: Path) -> None:
-        logs = var / "logs"
+        self._logs = logs = var / "logs"
         self._postgres = (
             None if DATABASE in os.environ else EmbeddedPostgres(var / "postgres", log_file=logs / "postgres.log")
         )
@@ -31,6 +31,15 @@ class Storage:
             DATABASE: self._postgres.start() if self._postgres else _with_driver(os.environ[DATABASE]),
             REDIS: self._valkey.start() if self._valkey else os.environ[REDIS],
         }
+
+    def ended(self) -> list[tuple[str, int, Path]]:
+        """Return the servers that have ended by themselves: name, exit code and log."""
+        servers = (("postgres", self._postgres), ("valkey", self._valkey))
+        return [
+            (name, server.ended_with, self._logs / f"{name}.log")
+            for name, server in servers
+            if server is not None and server.ended_with is not None
+        ]
 
     def stop(self) -> None:
         """Stop what was started here."""

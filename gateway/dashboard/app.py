@@ -19,7 +19,7 @@ from shared.logging.context import correlation_id
 from shared.middleware import HEADER
 from shared.resources import Resources
 from shared.schemas.dashboard import Dashboard
-from shared.settings import AppSettings, load_settings
+from shared.settings import AppSettings, settings_of_process
 
 _STATIC = Path(__file__).resolve().parent / "static"
 # The page has nothing but its own files: whatever came into the data cannot load or run anything.
@@ -51,7 +51,7 @@ async def dashboard(
 
 def create(settings: AppSettings | None = None, clock: Clock | None = None) -> FastAPI:
     """Return the dashboard; settings come from the environment unless given."""
-    settings = settings or load_settings(AppSettings)
+    settings = settings or settings_of_process(AppSettings)
     urls = {
         "risk": settings.risk_url,
         "marketdata": settings.marketdata_url,

@@ -9,7 +9,7 @@ from typing import TypeVar
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.marketdata import store
-from services.marketdata.core.bars import Earlier, judge_bar
+from services.marketdata.core.bars import Earlier, bar_end, judge_bar
 from services.marketdata.core.finding import severity_of
 from services.marketdata.core.states import EarlierState, content_hash, judge_state, state_id
 from services.marketdata.metrics import ROWS, VERDICTS
@@ -19,7 +19,6 @@ from shared.pagination import BadCursor, decode_cursor, encode_cursor
 from shared.problems import NotFound
 from shared.schemas.base import Page, Severity, format_utc
 from shared.schemas.marketdata import (
-    INTERVAL_LENGTH,
     Bar,
     BarBatch,
     FeedStatus,
@@ -185,7 +184,8 @@ def _unique(bars: Sequence[Bar]) -> tuple[list[tuple[int, Bar]], list[RejectedRo
 
 
 def _bar_mark(batch: BarBatch, bar: Bar, severity: Severity) -> MarkMessage | None:
-    return _mark(batch, bar.symbol, bar.close, bar.ts + INTERVAL_LENGTH[bar.interval], severity)
+    # A bar that never ends is critical in its own right; risk is told so at its start.
+    return _mark(batch, bar.symbol, bar.close, bar_end(bar) or bar.ts, severity)
 
 
 def _state_mark(batch: MarketStateBatch, state: MarketState, severity: Severity) -> MarkMessage | None:
@@ -237,7 +237,7 @@ async def _finish(
 
 
 def _after(cursor: str | None) -> tuple[datetime, str] | None:
-    if cursor is None:
+    if not cursor:
         return None
     values = decode_cursor(cursor, ts=str, key=str)
     try:

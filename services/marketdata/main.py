@@ -12,13 +12,13 @@ from services.marketdata.settings import MarketdataSettings
 from shared.app import create_app
 from shared.clock import Clock
 from shared.resources import Resources
-from shared.settings import load_settings
+from shared.settings import settings_of_process
 from shared.tasks import stop
 
 
 def create(settings: MarketdataSettings | None = None, clock: Clock | None = None) -> FastAPI:
     """Return the service; settings come from the environment unless given."""
-    settings = settings or load_settings(MarketdataSettings)
+    settings = settings or settings_of_process(MarketdataSettings)
     pause = settings.marketdata_outbox_seconds
 
     @asynccontextmanager

@@ -13,13 +13,13 @@ from shared.app import create_app
 from shared.clock import Clock
 from shared.http import service_client
 from shared.resources import Resources
-from shared.settings import load_settings
+from shared.settings import settings_of_process
 from shared.tasks import stop
 
 
 def create(settings: ReportingSettings | None = None, clock: Clock | None = None) -> FastAPI:
     """Return the service; settings come from the environment unless given."""
-    settings = settings or load_settings(ReportingSettings)
+    settings = settings or settings_of_process(ReportingSettings)
     known = settings
 
     @asynccontextmanager

@@ -21,13 +21,13 @@ from shared.app import create_app
 from shared.clock import Clock, SystemClock
 from shared.database import Database
 from shared.resources import Resources
-from shared.settings import load_settings
+from shared.settings import settings_of_process
 from shared.tasks import stop
 
 
 def create(settings: RiskSettings | None = None, clock: Clock | None = None) -> FastAPI:
     """Return the service; settings come from the environment unless given."""
-    settings = settings or load_settings(RiskSettings)
+    settings = settings or settings_of_process(RiskSettings)
     # Orders and their decisions are kept, and in no cycles: a full collection finds next to nothing among very many.
     gc.set_threshold(50_000, 20, 1_000)
     clock = clock or SystemClock()

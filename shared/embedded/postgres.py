@@ -12,6 +12,7 @@ from shared.embedded.process import (
     EmbeddedServerError,
     ServerProcess,
     free_port,
+    leftovers,
     own,
     password,
     private_folder,
@@ -53,6 +54,11 @@ class EmbeddedPostgres:
             self._prepare()
             self._launch()
         return self._url("postgresql+psycopg")
+
+    @property
+    def ended_with(self) -> int | None:
+        """Return the exit code of a server that was started here and has ended by itself, negative for a signal."""
+        return self._server.ended_with if self._server is not None else None
 
     def stop(self) -> None:
         """Stop the server and disconnect its clients; committed data are safe."""
@@ -137,7 +143,23 @@ class EmbeddedPostgres:
         return self._data_dir / "password"
 
     def _url(self, scheme: str) -> str:
-        return f"{scheme}://{_USER}:{password(self._password_file)}@127.0.0.1:{self._port}/{_DATABASE}"
+        return _url(scheme, password(self._password_file), self._port)
+
+
+def running_url(data_dir: Path) -> str | None:
+    """Return the URL of the server that another process runs in a folder, None where none is ready. Raises OSError."""
+    try:
+        lines = (data_dir / "cluster" / "postmaster.pid").read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return None
+    # Its lines are documented in PostgreSQL's miscadmin.h: process first, port fourth, state last.
+    if len(lines) < 8 or lines[7].strip() != "ready" or int(lines[0]) not in leftovers("postgres", data_dir):
+        return None
+    return _url("postgresql+psycopg", password(data_dir / "password"), int(lines[3]))
+
+
+def _url(scheme: str, word: str, port: int | None) -> str:
+    return f"{scheme}://{_USER}:{word}@127.0.0.1:{port}/{_DATABASE}"
 
 
 def _binary(name: str) -> Path:

@@ -36,6 +36,11 @@ class ServerProcess:
         """Tell whether the server runs."""
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def ended_with(self) -> int | None:
+        """Return the exit code of a server that ended and was not stopped, negative for a signal."""
+        return self._process.poll() if self._process is not None else None
+
     def spawn(self, command: list[str], read: Path = Path(os.devnull)) -> None:
         """Start the server, a file as its standard input."""
         wrapped = self._wrapped(command, self._death_signal)

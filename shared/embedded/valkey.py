@@ -44,6 +44,11 @@ class EmbeddedValkey:
             self._launch(self._server, folder)
         return self._url()
 
+    @property
+    def ended_with(self) -> int | None:
+        """Return the exit code of a server that was started here and has ended by itself, negative for a signal."""
+        return self._server.ended_with if self._server is not None else None
+
     def stop(self) -> None:
         """Stop the server; what it was sent is on disk."""
         if self._server is not None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -111,6 +112,19 @@ def test_a_key_made_on_the_command_line_opens_what_its_role_may_and_no_more(suit
 def test_the_journal_is_proved(suite: RunningSuite, account: str) -> None:
     order(suite, account)
     assert "the journal holds" in suite.run("verify").stdout
+
+
+def test_the_journal_is_read_from_the_database_of_the_running_suite(
+    suite: RunningSuite, account: str, tmp_path: Path
+) -> None:
+    order(suite, account)
+    assert "the journal is sound" in suite.run("journal", "verify").stdout
+    file = tmp_path / "journal.jsonl"
+    assert "written" in suite.run("journal", "export", "--file", str(file)).stdout
+    assert account in file.read_text()
+    assert "the journal is sound" in suite.run("journal", "verify", "--export", str(file)).stdout
+    # Nothing was started or stopped for it.
+    assert "ready" in suite.run("health").stdout
 
 
 def test_health_names_every_service_and_dependency(suite: RunningSuite) -> None:

@@ -63,6 +63,20 @@ def test_the_same_run_again_gives_the_same_counts_and_no_new_trade(
     assert ledger_trades(suite) == before
 
 
+def test_one_dataset_of_a_finished_run_is_not_held_against_the_whole_of_it(
+    suite: RunningSuite, bundled: dict[str, Any]
+) -> None:
+    before = ledger_trades(suite)
+    ran = suite.run("replay", "--once", "--json", "--simulation-id", "bundled", "--only", "binance-btcusdt-1m")
+    told = json.loads(ran.stdout)
+    assert told["differences"] == []
+    assert "holds more than these datasets" in ran.stderr
+    counts = told["counts"]
+    assert counts["trades"] == counts["fills"] < bundled["counts"]["trades"]
+    assert set(counts["end_equity"]) == {"USDT"}
+    assert ledger_trades(suite) == before
+
+
 def test_trades_carry_the_score_that_asked_for_them(suite: RunningSuite, bundled: dict[str, Any]) -> None:
     with suite.client() as client:
         answer = client.get("/api/v1/reporting/trades", params={"simulation_id": "bundled", "limit": 1000})

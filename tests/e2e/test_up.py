@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -102,6 +103,50 @@ def test_stopped_it_leaves_nothing_running(machine: Machine, how: signal.Signals
     process.send_signal(how)
     assert process.wait(30) == 0
     assert processes_of(machine.var) == {}
+
+
+def test_requests_in_flight_are_ended_in_order(machine: Machine) -> None:
+    process, url = machine.ready()
+    parts = urlsplit(url)
+    token = (machine.var / "keys" / "admin.key").read_text().strip()
+    head = f"Host: x\r\nAuthorization: Bearer {token}\r\n"
+    with (
+        socket.create_connection((str(parts.hostname), int(parts.port or 0)), timeout=30) as unfinished,
+        socket.create_connection((str(parts.hostname), int(parts.port or 0)), timeout=30) as stream,
+    ):
+        unfinished.sendall(f"POST {RISK}/accounts HTTP/1.1\r\n{head}Content-Length: 100\r\n\r\n{{".encode())
+        stream.sendall(f"GET {RISK}/stream HTTP/1.1\r\n{head}\r\n".encode())
+        assert stream.recv(12) == b"HTTP/1.1 200"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(40) == 0
+        answer = unfinished.recv(65536)
+    assert answer.startswith(b"HTTP/1.1 503 ")
+    assert b"application/problem+json" in answer
+    said = "".join(file.read_text() for file in (machine.var / "logs").glob("*.err"))
+    assert "Traceback" not in said
+    assert processes_of(machine.var) == {}
+
+
+@pytest.mark.parametrize(("program", "mark"), [("postgres", "--listen_addresses"), ("valkey", "valkey-server")])
+def test_a_server_that_was_killed_is_told_of_and_starts_again(machine: Machine, program: str, mark: str) -> None:
+    _, url = machine.ready()
+    os.kill(next(pid for pid, line in processes_of(machine.var).items() if mark in line), signal.SIGKILL)
+    until(lambda: f"{program} ended with SIGKILL; it starts again" in machine.says())
+    until(lambda: f"{program} started again" in machine.says())
+    assert machine.says().count(f"{program} started again") == 1
+    with machine.client(url) as client:
+        until(lambda: client.get("/services/risk/readyz").status_code == 200, 60)
+
+
+def test_nothing_it_writes_can_be_read_by_others(machine: Machine) -> None:
+    process, url = machine.ready()
+    assert httpx.get(f"{url}/services/risk/readyz").status_code == 200
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 0
+    modes = {path: path.lstat().st_mode for path in machine.var.rglob("*") if not path.is_symlink()}
+    open_to_others = {str(path): oct(mode) for path, mode in modes.items() if mode & 0o006}
+    assert open_to_others == {}
+    assert {"postgres.log", "valkey.log", "risk.err", "lock"} <= {path.name for path in modes}
 
 
 def test_keys_are_private_and_the_admins_is_shown_once(machine: Machine) -> None:

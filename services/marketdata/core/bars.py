@@ -31,6 +31,14 @@ class BarContext:
     now: datetime | None
 
 
+def bar_end(bar: Bar) -> datetime | None:
+    """Return when a bar is known; None where that is after the end of time, the year 9999."""
+    try:
+        return bar.ts + INTERVAL_LENGTH[bar.interval]
+    except OverflowError:
+        return None
+
+
 def judge_bar(bar: Bar, earlier: Earlier | None, now: datetime | None) -> list[QualityIssue]:
     """Return what is wrong with a bar; it never fails, whatever the bar says."""
     context = BarContext(bar, earlier, now)
@@ -77,12 +85,12 @@ def _unaligned(context: BarContext) -> QualityIssue | None:
 
 
 def _future_timestamp(context: BarContext) -> QualityIssue | None:
+    end = bar_end(context.bar)
+    if end is None:
+        return critical("future_timestamp", "the bar ends after the end of time")
     if context.now is None:
         return None
-    try:
-        ahead = (context.bar.ts + INTERVAL_LENGTH[context.bar.interval] - context.now).total_seconds()
-    except OverflowError:
-        return critical("future_timestamp", "the bar ends after the end of time")
+    ahead = (end - context.now).total_seconds()
     return _AHEAD_SECONDS.issue("future_timestamp", ahead, "the bar ends in the future")
 
 

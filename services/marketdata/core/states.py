@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from hashlib import sha256
 
@@ -107,6 +107,28 @@ def _negative(context: StateContext) -> QualityIssue | None:
     return critical("negative_amount", f"{len(found)} prices or quantities are negative", float(min(found)), 0.0)
 
 
+def _negative_volatility(context: StateContext) -> QualityIssue | None:
+    """A volatility is the root of a variance: a feed that says it is negative says nothing that can be trusted."""
+    volatilities = (quote.implied_volatility for quote in context.chain)
+    found = [volatility for volatility in volatilities if volatility is not None and volatility < 0]
+    if not found:
+        return None
+    return critical("negative_volatility", f"{len(found)} implied volatilities are negative", min(found), 0.0)
+
+
+def _repeated_contract(context: StateContext) -> QualityIssue | None:
+    """A contract is quoted once: which of two quotes holds is a guess, and sums over the chain count it twice."""
+    quotes: dict[tuple[date, Decimal, OptionRight], OptionQuote] = {}
+    repeated = contradicting = 0
+    for quote in context.chain:
+        first = quotes.setdefault((quote.expiry, quote.strike, quote.right), quote)
+        repeated += first is not quote
+        contradicting += first != quote
+    if contradicting:
+        return critical("contract_contradicts", f"{contradicting} quotes differ from another of the same contract")
+    return warning("contract_repeated", f"{repeated} contracts are quoted twice", repeated, 0.0) if repeated else None
+
+
 def _fractional_open_interest(context: StateContext) -> QualityIssue | None:
     count = sum(1 for quote in context.chain if quote.open_interest is not None and quote.open_interest % 1)
     if not count:
@@ -145,6 +167,8 @@ CHECKS: tuple[Callable[[StateContext], QualityIssue | None], ...] = (
     _chain_missing,
     _totals_missing,
     _negative,
+    _negative_volatility,
+    _repeated_contract,
     _fractional_open_interest,
     _crossed,
     _totals_differ,

@@ -47,7 +47,7 @@ async def list_models(
     limit: PageLimit = DEFAULT_LIMIT,
 ) -> Page[ModelView]:
     """List models, newest registration first."""
-    before = int(decode_cursor(cursor, model_id=int)["model_id"]) if cursor is not None else None
+    before = int(decode_cursor(cursor, model_id=int)["model_id"]) if cursor else None
     items, more = await store.list_models(session, before, limit)
     return Page(items=items, next_cursor=encode_cursor({"model_id": more}) if more is not None else None)
 

@@ -17,7 +17,7 @@ import pytest
 from redis import Redis
 
 from cli.paths import ROOT
-from shared.embedded import EmbeddedPostgres, EmbeddedServerError, EmbeddedValkey
+from shared.embedded import EmbeddedPostgres, EmbeddedServerError, EmbeddedValkey, running_url
 from shared.embedded.process import leftovers, send
 from tests.harness import plain
 
@@ -441,3 +441,21 @@ def test_a_normal_user_starts_stops_and_finds_the_data_again(as_nobody: list[str
 
 def start_child_of(prefix: list[str], place: Path) -> subprocess.Popen[str]:
     return start_child(place, *prefix)
+
+
+def test_the_server_of_another_process_is_found_while_it_runs_and_not_after_its_death(
+    postgres: Callable[[], EmbeddedPostgres], folder: Path
+) -> None:
+    place = folder / "postgres"
+    assert running_url(place) is None
+    server = postgres()
+    url = server.start()
+    assert running_url(place) == url
+    # What a killed server leaves names a port that may be another program's by now.
+    server.kill()
+    assert (place / "cluster" / "postmaster.pid").exists()
+    assert gone(pids(folder))
+    assert running_url(place) is None
+    server.start()
+    server.stop()
+    assert running_url(place) is None

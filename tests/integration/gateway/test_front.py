@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -339,6 +340,64 @@ def test_headers_of_one_connection_are_not_passed_to_the_service(desk: Desk) -> 
     assert len(desk.risk.header("host")) == 1
 
 
+@pytest.mark.parametrize(
+    ("sent", "arrives"),
+    [(b"Bearer ", "Bearer"), (b"Bearer a\t ", "Bearer a"), (b" \t Bearer a", "Bearer a"), (b" ", "")],
+)
+def test_whitespace_around_a_header_is_no_part_of_it(desk: Desk, sent: bytes, arrives: str) -> None:
+    told = raw(
+        desk,
+        b"GET /api/v1/risk/who HTTP/1.1\r\nHost: desk.example \r\nConnection: close \r\n"
+        b"X-Correlation-ID: mine \r\nAuthorization: " + sent + b"\r\n\r\n",
+    )
+    assert told.startswith(b"HTTP/1.1 200 "), told
+    assert desk.risk.header("authorization") == [arrives]
+    assert desk.risk.header("x-forwarded-host") == ["desk.example"]
+    assert desk.risk.header(CORRELATION) == ["mine"]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"headers": [(b"x-odd", b"a\x0bb")]},
+        {"headers": [(b"x odd", b"a")]},
+        {"raw_path": "/api/v1/risk/é".encode()},
+        {"query_string": b"a=\x00"},
+    ],
+    ids=["a header's value", "a header's name", "the path", "the query"],
+)
+async def test_what_cannot_be_passed_on_is_the_callers_error_and_no_fault_of_a_service(
+    upstreams: dict[str, tuple[Upstream, str]], changes: dict[str, Any]
+) -> None:
+    """Past a server that takes such things, as the one the suite runs on takes a few of them."""
+    told = []
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Message) -> None:
+        told.append(message)
+
+    risk, url = upstreams["risk"]
+    risk.forget()
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "scheme": "http",
+        "path": "/api/v1/risk/who",
+        "raw_path": b"/api/v1/risk/who",
+        "query_string": b"",
+        "headers": [],
+        **changes,
+    }
+    await Front({"risk": url}, Page(), LIMIT)(scope, receive, send)
+    assert told[0]["status"] == 400
+    document = json.loads(told[1]["body"])
+    assert document["type"] == "urn:keelson:problem:bad-request"
+    assert (b"x-correlation-id", document["correlation_id"].encode()) in told[0]["headers"]
+    assert risk.seen == []
+
+
 def test_the_service_is_told_for_whom_and_a_forged_word_does_not_reach_it(desk: Desk) -> None:
     forged = {"X-Forwarded-For": "6.6.6.6", "X-Forwarded-Proto": "https", "X-Forwarded-Host": "evil.example"}
     desk.client.get("/api/v1/risk/who", headers={**forged, "Host": "desk.example"})
@@ -415,6 +474,25 @@ def test_a_service_that_is_slow_is_a_504_and_no_promise_to_try_again(
         assert "retry-after" not in answer.headers
         desk.risk.asked_to_go_on.set()
         assert desk.client.get("/api/v1/risk/slow").text == "late"
+
+
+async def test_connections_that_are_all_in_use_are_no_fault_of_a_service(
+    upstreams: dict[str, tuple[Upstream, str]],
+) -> None:
+    risk, url = upstreams["risk"]
+    risk.forget()
+    tried = Front({"risk": url}, Page(), LIMIT)
+    await tried._client.aclose()
+    tried._client = httpx.AsyncClient(limits=httpx.Limits(max_connections=1), timeout=httpx.Timeout(5, pool=0.2))
+    transport = httpx.ASGITransport(tried)
+    async with httpx.AsyncClient(transport=transport, base_url="http://front") as client:
+        slow = asyncio.create_task(client.get("/api/v1/risk/slow"))
+        while not risk.seen:
+            await asyncio.sleep(0.01)
+        check_problem(await client.get("/api/v1/risk/who"), 503, "dependency-unavailable", "connection")
+        risk.asked_to_go_on.set()
+        assert (await slow).text == "late"
+    await tried._client.aclose()
 
 
 @contextmanager

@@ -149,6 +149,8 @@ async def test_paging_has_no_gap_and_no_repeat(client: Client) -> None:
     window = "&start=2024-01-02T00:05:00Z&end=2024-01-02T00:07:00Z"
     assert len(await client.all(f"/bars?symbol=X&interval=1m&simulation_id=s1{window}&limit=1")) == 4
     assert (await client.http.get(f"{BASE}/bars?symbol=X&interval=1m&cursor=x")).status_code == 400
+    for path in ("/bars?symbol=X&interval=1m", "/market-states?symbol=X", "/feeds?"):
+        assert (await client.http.get(f"{BASE}{path}&cursor=")).status_code == 200
 
 
 async def test_states_have_one_id_however_often_they_are_sent(client: Client, redis_url: str) -> None:
@@ -226,6 +228,31 @@ async def test_fifty_thousand_bars_are_one_batch(client: Client, redis_url: str)
 async def test_live_bars_are_judged_by_the_clock(client: Client) -> None:
     answer = await client.post("/bars", batch({**bar(0), "ts": "2999-01-01T00:00:00Z"}, simulation_id=None))
     assert answer["verdicts"][0]["issues"][0]["code"] == "future_timestamp"
+
+
+@pytest.mark.parametrize("simulation_id", [None, "s1"])
+@pytest.mark.parametrize(
+    "last", [{"ts": "9999-12-31T23:59:00Z"}, {"ts": "9999-12-31T00:00:00Z", "interval": "1d"}], ids=["minute", "day"]
+)
+async def test_a_bar_that_ends_after_the_end_of_time_is_critical(
+    client: Client, redis_url: str, last: dict[str, str], simulation_id: str | None
+) -> None:
+    answer = await client.post("/bars", batch({**bar(0), **last}, simulation_id=simulation_id))
+    assert (answer["stored"], answer["published"]) == (1, 0)
+    assert [issue["code"] for issue in answer["verdicts"][0]["issues"]] == ["future_timestamp"]
+    assert [mark.severity for mark in await marks(redis_url, 1)] == ["critical"]
+
+
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z"])
+async def test_the_first_and_the_last_moment_can_be_stored_and_read(client: Client, moment: str) -> None:
+    await client.post("/bars", batch({**bar(0), "ts": moment}))
+    await client.post("/market-states", states(state(0, timestamp=moment), state(1)))
+    window = f"symbol=X&simulation_id=s1&start={moment}&limit=1"
+    assert (await client.all(f"/bars?interval=1m&{window}"))[0]["ts"] == moment
+    assert (await client.all(f"/market-states?{window}"))[0]["timestamp"] == moment
+    for path in ("/bars?interval=1m&", "/market-states?"):
+        assert (await client.http.get(f"{BASE}{path}symbol=X&end={moment}")).status_code == 200
+    assert (await client.http.get(f"{BASE}/market-states/current?symbol=X&simulation_id=s1")).status_code == 200
 
 
 async def test_marks_wait_while_redis_is_away_and_go_out_in_order_once(

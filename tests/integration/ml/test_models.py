@@ -252,7 +252,7 @@ async def test_pages_list_every_model_once_newest_first(client: httpx.AsyncClien
     assert seen == [["1.0.4", "1.0.3"], ["1.0.2", "1.0.1"], ["1.0.0"]]
 
 
-@pytest.mark.parametrize("cursor", ["nonsense", "e30", ""])
+@pytest.mark.parametrize("cursor", ["nonsense", "e30"])
 async def test_a_made_up_cursor_is_refused(client: httpx.AsyncClient, cursor: str) -> None:
     assert (await client.get(MODELS, params={"cursor": cursor})).status_code == 400
 
@@ -267,3 +267,8 @@ async def test_only_admin_and_service_change_the_registry(champion: httpx.AsyncC
     read = [await champion.get(path, headers=auth(role)) for path in (MODELS, f"{MODELS}/edge/champion")]
     assert [answer.status_code for answer in read] == [200, 200]
     assert read[1].json()["aliases"] == ["champion"]
+
+
+async def test_an_empty_cursor_is_the_first_page(champion: httpx.AsyncClient) -> None:
+    assert (await champion.get(f"{MODELS}?cursor=")).json() == (await champion.get(MODELS)).json()
+    assert (await champion.get(f"{MODELS}?cursor=x")).status_code == 400

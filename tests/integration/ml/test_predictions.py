@@ -259,3 +259,13 @@ async def test_scores_are_counted_by_model_and_version(champion: httpx.AsyncClie
     lines = (await champion.get("/metrics")).text.splitlines()
     assert f"{name} 2.0" in lines
     assert any(line.startswith("keelson_ml_loaded_models ") for line in lines)
+
+
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z"])
+async def test_the_first_and_the_last_moment_are_moments(champion: httpx.AsyncClient, moment: str) -> None:
+    registered = await champion.post(MODELS, json=upload(version="2.0.0", trained_at=moment))
+    assert (registered.status_code, registered.json()["trained_at"]) == (201, moment)
+    scored = await champion.post(PREDICTIONS, json=request(ts_event=moment))
+    assert (scored.status_code, scored.json()["ts_event"]) == (200, moment)
+    assert (await champion.get(f"{PREDICTIONS}/p-1")).json()["ts_event"] == moment
+    assert (await champion.post(f"{PREDICTIONS}/p-1/replay")).status_code == 200

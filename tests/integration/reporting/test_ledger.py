@@ -111,6 +111,23 @@ async def test_the_ledger_is_built_from_the_journal(pair: Pair) -> None:
         assert (await reporting.get("/counts?simulation_id=none"))["approved"] == 0
 
 
+async def test_a_day_at_the_end_of_time_is_a_day(pair: Pair) -> None:
+    last = {"ts_event": "9999-12-31T23:59:59.999999Z"}
+    async with pair.risk() as (risk, url), pair.reporting(url) as reporting:
+        await risk.set_up()
+        opened = {"account_id": "edge", "base_currency": "USD", "initial_cash": "1000", "simulation_id": "s"}
+        await risk.ok("POST", "/accounts", {**opened, **last, "session_date": "9999-12-30"})
+        mark = {"symbol": "STOCK", "price": "1", **last}
+        await risk.ok("POST", "/marks", {"simulation_id": "s", "marks": [mark]})
+        await risk.order("o1", account="edge", **last)
+        fill = {"trade_id": "t1", "client_order_id": "o1", "quantity": "1", "price": "1", **last}
+        await risk.ok("POST", "/accounts/edge/fills", fill)
+        await risk.ok("POST", "/accounts/edge/day-roll", {"next_session_date": "9999-12-31", **last})
+        await reporting.caught_up(risk)
+        assert (await reporting.get("/trades"))["items"][0]["ts_event"] == last["ts_event"]
+        assert (await reporting.get("/rollups"))["items"][0]["session_date"] == "9999-12-30"
+
+
 async def test_a_restart_goes_on_where_it_stopped(pair: Pair) -> None:
     async with pair.risk() as (risk, url):
         async with pair.reporting(url) as reporting:

@@ -166,3 +166,21 @@ async def test_so_are_orders_in_instruments_and_under_limits_at_the_ends(risk: R
 
 def _instrument(symbol: str, units: dict[str, Any]) -> dict[str, Any]:
     return {"symbol": symbol, "currency": "USD", "asset_class": "FUTURE", **units}
+
+
+async def test_a_simulation_may_lie_at_the_end_of_time(risk: RiskClient) -> None:
+    end = "9999-12-31T23:59:59.999999Z"
+    account = {"account_id": "edge", "base_currency": "USD", "initial_cash": "100000", "simulation_id": "ends"}
+    await risk.ok("POST", "/accounts", {**account, "session_date": "0001-01-01", "ts_event": end})
+    mark = {"symbol": "STOCK", "price": "100", "ts_event": end}
+    await risk.ok("POST", "/marks", {"simulation_id": "ends", "marks": [mark]})
+    for order_id in ("o1", "o2"):
+        decided = await risk.order(order_id, account="edge", ts_event=end)
+        assert (decided["decision"], decided["ts_event"]) == ("APPROVED", end)
+    await risk.ok("POST", "/accounts/edge/fills", fill("o1", "t1", ts_event=end))
+    await risk.ok("POST", "/accounts/edge/orders/o2/cancel", {"reason": "the end", "ts_event": end})
+    await risk.ok("POST", "/accounts/edge/day-roll", {"next_session_date": "9999-12-31", "ts_event": end})
+    assert (await risk.ok("GET", "/accounts/edge"))["ts_event"] == end
+    for order_id in ("o1", "o2"):
+        await risk.ok("GET", f"/accounts/edge/orders/{order_id}")
+        await risk.ok("GET", f"/accounts/edge/decisions/{order_id}/explain")

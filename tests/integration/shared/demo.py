@@ -54,6 +54,14 @@ def demo_router() -> APIRouter:
     async def get_conflict(_: Anyone) -> None:
         raise Conflict("taken", version=3)
 
+    nested = APIRouter(prefix="/nested")
+
+    @nested.get("")
+    @nested.get("/{name}")
+    async def get_nested(_: Anyone, name: str = "") -> str:
+        return name
+
+    router.include_router(nested)
     return router
 
 

@@ -1,12 +1,20 @@
-from collections.abc import AsyncIterator, Callable
+import asyncio
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import httpx
 import psycopg
 import pytest
-from fastapi import APIRouter
+from fastapi import APIRouter, FastAPI
 
 from shared.app import create_app
 from shared.embedded import EmbeddedPostgres, EmbeddedValkey
+from shared.embedded.process import leftovers, send
+from shared.health import health_router
 from shared.roles import Role
 from shared.settings import AppSettings, ServiceSettings
 from tests.conftest import MakeSettings
@@ -74,17 +82,33 @@ async def test_a_commit_that_fails_is_never_a_success(client: httpx.AsyncClient)
     assert (await client.get(f"{BASE}/notes")).json() == ["a"]
 
 
-@pytest.mark.parametrize("body", [b"{", b'{"name": }', b"\xff\xfe", b"[" * 100_000, b"9" * 5000])
-async def test_malformed_json_is_a_400(client: httpx.AsyncClient, body: bytes) -> None:
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        (b"{", "Expecting property name"),
+        (b'{"name": }', "Expecting value"),
+        (b'{"name": "\xff"}', "not text in UTF-8"),
+        (b"\x80", "not text in UTF-8"),
+        (b"[" * 100_000, "nested too deeply"),
+        (b'{"name": "a", "amount": ' + b"9" * 5000 + b"}", "too many digits"),
+    ],
+)
+async def test_malformed_json_is_a_400_that_says_why(client: httpx.AsyncClient, body: bytes, why: str) -> None:
     response = await client.post(f"{BASE}/notes", content=body, headers={"content-type": "application/json"})
-    assert response.status_code in {400, 422}
-    assert response.headers["content-type"] == "application/problem+json"
+    assert_problem(response, 400, "malformed-json")
+    assert why in response.json()["detail"]
     assert (await client.get(f"{BASE}/notes")).json() == []
 
 
-async def test_malformed_json_says_so(client: httpx.AsyncClient) -> None:
-    response = await client.post(f"{BASE}/notes", content="{", headers={"content-type": "application/json"})
-    assert_problem(response, 400, "malformed-json")
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "application/xml", "", None])
+async def test_a_body_that_is_not_announced_as_json_is_a_415(client: httpx.AsyncClient, kind: str | None) -> None:
+    headers = {} if kind is None else {"content-type": kind}
+    response = await client.post(f"{BASE}/notes", content=b'{"name": "a"}', headers=headers)
+    assert_problem(response, 415, "unsupported-media-type")
+    assert "application/json" in response.json()["detail"]
+    assert (await client.get(f"{BASE}/notes")).json() == []
+    good = {"content-type": "application/json; charset=utf-8"}
+    assert (await client.post(f"{BASE}/notes", content=b'{"name": "a"}', headers=good)).status_code == 200
 
 
 async def test_floats_unknown_and_missing_fields_are_named(client: httpx.AsyncClient) -> None:
@@ -112,6 +136,12 @@ async def test_a_lone_surrogate_is_the_callers_error(client: httpx.AsyncClient) 
 async def test_unknown_paths_and_methods_are_problems(client: httpx.AsyncClient) -> None:
     assert_problem(await client.get("/nowhere"), 404, "not-found")
     assert_problem(await client.delete(f"{BASE}/notes"), 405, "method-not-allowed")
+
+
+async def test_a_slash_too_many_is_an_unknown_path(client: httpx.AsyncClient) -> None:
+    for path in ("/healthz/", "/metrics/", f"{BASE}/notes/", f"{BASE}/notes//", f"{BASE}/nested/", f"{BASE}/nested/a/"):
+        assert_problem(await client.get(path), 404, "not-found")
+    assert_problem(await client.post(f"{BASE}/notes/", json={"name": "a"}), 404, "not-found")
 
 
 async def test_a_bug_is_a_500_that_tells_nothing(client: httpx.AsyncClient) -> None:
@@ -178,6 +208,20 @@ class TestBodyLimit:
         assert response.status_code == 200
 
 
+@contextmanager
+def hanging(program: str, folder: Path) -> Iterator[None]:
+    """Have the server of a folder, and its workers, hang."""
+    found = leftovers(program, folder)
+    assert found
+    try:
+        for pid in found:
+            os.kill(pid, signal.SIGSTOP)
+        yield
+    finally:
+        for pid in found:
+            send(pid, signal.SIGCONT)
+
+
 class TestFaults:
     async def test_a_database_down_at_start_is_a_503_until_it_is_back(
         self, own_postgres: EmbeddedPostgres, make_settings: MakeSettings, auth: Auth
@@ -209,6 +253,51 @@ class TestFaults:
             assert (await client.get(f"{BASE}/notes")).json() == ["a"]
             assert (await client.get("/readyz")).status_code == 200
 
+    async def test_a_database_that_hangs_is_given_up_in_time_and_comes_back_by_itself(
+        self, own_postgres: EmbeddedPostgres, make_settings: MakeSettings, auth: Auth, tmp_path: Path
+    ) -> None:
+        url = own_postgres.start()
+        make_table(url)
+
+        async def timed(call: Awaitable[httpx.Response]) -> tuple[httpx.Response, float]:
+            begin = time.monotonic()
+            return await call, time.monotonic() - begin
+
+        async with running(demo_app(make_settings(ServiceSettings, database_url=url)), auth(Role.TRADER)) as client:
+            assert (await client.post(f"{BASE}/notes", json={"name": "a"})).status_code == 200
+            with hanging("postgres", tmp_path):
+                (read, one), (written, two), *probes = await asyncio.gather(
+                    timed(client.get(f"{BASE}/notes")),
+                    timed(client.post(f"{BASE}/notes", json={"name": "b"})),
+                    *(timed(client.get("/readyz")) for _ in range(3)),
+                )
+                assert_problem(read, 503, "dependency-unavailable")
+                assert_problem(written, 503, "dependency-unavailable")
+                assert "stored" not in read.json()["detail"]
+                assert "stored whole or not at all" in written.json()["detail"]
+                assert max(one, two) < 20
+                # The connections that were open are given up by now; new ones are not made either.
+                probes += [await timed(client.get("/readyz"))]
+            for probe, seconds in probes:
+                assert_problem(probe, 503, "dependency-unavailable")
+                assert seconds < 4
+                assert not probe.json()["dependencies"]["database"]["ok"]
+                assert probe.json()["dependencies"]["redis"]["ok"]
+            assert (await client.post(f"{BASE}/notes", json={"name": "c"})).status_code == 200
+            assert (await client.get("/readyz")).status_code == 200
+            assert "a" in (await client.get(f"{BASE}/notes")).json()
+
+    async def test_a_redis_that_hangs_is_named_in_time(
+        self, own_valkey: EmbeddedValkey, make_settings: MakeSettings, database_url: str, tmp_path: Path
+    ) -> None:
+        async with running(demo_app(make_settings(ServiceSettings, redis_url=own_valkey.start()))) as client:
+            assert (await client.get("/readyz")).status_code == 200
+            begin = time.monotonic()
+            with hanging("valkey-server", tmp_path):
+                ready = await client.get("/readyz")
+            assert time.monotonic() - begin < 4
+            assert ready.json()["dependencies"]["redis"] == {"ok": False, "detail": "no answer within 3 s"}
+
     async def test_a_lost_redis_is_named_and_comes_back(
         self, own_valkey: EmbeddedValkey, make_settings: MakeSettings, database_url: str, auth: Auth
     ) -> None:
@@ -237,6 +326,31 @@ class TestFaults:
             assert detail == "not migrated; run `keelson migrate`"
 
 
+async def test_a_check_that_cannot_even_be_ended_is_not_waited_for() -> None:
+    release = asyncio.Event()
+
+    async def stubborn() -> str | None:
+        while not release.is_set():
+            with suppress(asyncio.CancelledError):
+                await release.wait()
+        raise RuntimeError("too late for anybody")
+
+    async def well() -> str | None:
+        return None
+
+    app = FastAPI()
+    app.include_router(health_router("x", {"stubborn": stubborn, "well": well}))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://x") as client:
+        begin = time.monotonic()
+        ready = await client.get("/readyz")
+    release.set()
+    assert time.monotonic() - begin < 4
+    assert ready.json()["dependencies"] == {
+        "stubborn": {"ok": False, "detail": "no answer within 3 s"},
+        "well": {"ok": True, "detail": None},
+    }
+
+
 def test_a_route_without_a_role_does_not_start() -> None:
     router = APIRouter()
 
@@ -251,7 +365,7 @@ def test_every_error_is_in_the_openapi_document(make_settings: MakeSettings) -> 
     urls = {"database_url": "postgresql://nowhere/x", "redis_url": "redis://nowhere"}
     document = demo_app(make_settings(ServiceSettings, **urls)).openapi()
     responses = document["paths"][f"{BASE}/notes"]["post"]["responses"]
-    assert set(responses) == {"200", "401", "403", "409", "413", "422", "500", "503"}
+    assert set(responses) == {"200", "400", "401", "403", "409", "413", "415", "422", "500", "503"}
     assert "application/problem+json" in responses["422"]["content"]
     assert "ProblemDocument" in document["components"]["schemas"]
     assert "FieldProblem" in document["components"]["schemas"]

@@ -1,5 +1,6 @@
 """The command line itself: help, keys, bad values."""
 
+import os
 import stat
 import subprocess
 import sys
@@ -88,6 +89,9 @@ def test_a_key_that_cannot_be_written_is_not_made(var: Path, tmp_path: Path) -> 
     "arguments",
     [
         ["keys", "create", "x", "--role", "king"],
+        ["keys", "create", "a b", "--role", "viewer"],
+        ["keys", "create", "", "--role", "viewer"],
+        ["keys", "create", "x" * 65, "--role", "viewer"],
         ["keys", "create", "x"],
         ["replay", "--simulation-id", "a b"],
         ["replay", "--only", "nothing-of-that-name"],
@@ -141,3 +145,37 @@ def test_migrate_does_not_start_a_second_server_beside_a_running_suite(var: Path
         lock.release()
     assert failed.exit_code == 1
     assert "already runs" in failed.output
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"pid": 1}', '{"pid": 1, "url": "x", "more": 1}'])
+def test_a_damaged_run_file_is_told_and_no_other_suite_is_asked_instead(var: Path, content: str) -> None:
+    (var / "run.json").write_text(content)
+    for command in (["health"], ["verify"], ["status", "--once"]):
+        failed = run(app, command)
+        assert failed.exit_code == 1
+        assert "run.json does not say where the suite answers" in " ".join(failed.output.split())
+    assert "8080" not in run(app, ["health"]).output
+
+
+@pytest.mark.parametrize("command", [["up"], ["replay", "--once"], ["migrate"]])
+def test_a_file_where_the_folder_should_be_is_told_in_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    place = tmp_path / "taken"
+    place.write_text("a file")
+    monkeypatch.setenv("KEELSON_VAR", str(place))
+    failed = run(app, command)
+    assert failed.exit_code == 1
+    assert f"{place} is no folder" in failed.output.replace("\n", "")
+    assert "Errno" not in failed.output
+    assert run(app, ["down"]).output == "nothing runs from this folder\n"
+
+
+@pytest.mark.parametrize(("given", "port"), [("", "8080"), (" ", "8080"), ("8081", "8081"), (None, "8080")])
+def test_make_up_takes_an_empty_port_as_none(given: str | None, port: str) -> None:
+    named = [] if given is None else [f"PORT={given}"]
+    environment = {key: value for key, value in os.environ.items() if key not in {"PORT", "MAKEFLAGS"}}
+    shown = subprocess.run(
+        ["make", "-n", "up", *named], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+    )
+    assert f" up --port {port} " in shown.stdout

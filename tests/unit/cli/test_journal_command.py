@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 from cli.main import app
 from cli.supervisor.checkpoints import CHECKPOINT_FILE, CHECKPOINT_KEY_FILE, ensure_checkpoints
+from cli.supervisor.lock import Lock
 from cli.supervisor.storage import DATABASE
 from services.risk.signing import SigningKeyError, load_public_key, load_signing_key
 
@@ -44,6 +45,20 @@ def test_verify_without_anything_could_not_run() -> None:
     assert failed.exit_code == 2
     assert "Traceback" not in failed.output
     assert run(app, ["journal", "verify", "--database", "postgresql://x/y", "--export", "z"]).exit_code == 2
+
+
+def test_a_suite_on_a_database_of_its_own_environment_is_not_guessed_at(var: Path) -> None:
+    Path(ensure_checkpoints(var)[CHECKPOINT_FILE]).touch()
+    lock = Lock(var)
+    lock.acquire()
+    try:
+        for command in (["verify"], ["export", "--file", str(var / "x")]):
+            failed = run(app, ["journal", *command])
+            assert failed.exit_code == (2 if command == ["verify"] else 1)
+            assert "runs on another database: name that with TRADING_DATABASE_URL" in failed.output
+    finally:
+        lock.release()
+    assert not (var / "postgres").exists()
 
 
 def test_a_first_start_makes_the_key_and_a_second_keeps_it(var: Path) -> None:

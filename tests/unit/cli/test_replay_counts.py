@@ -5,8 +5,10 @@ from decimal import Decimal
 
 import pytest
 
-from cli.replay.counts import Tally, differences, equity_differences, total
+from cli.replay.counts import Tally, differences, equity_differences, holds_more, total
+from shared.schemas.marketdata import FeedStatus
 from shared.schemas.reporting import Counts
+from tests.unit.cli.recording import dataset
 from tests.unit.cli.statuses import account_status
 
 pytestmark = pytest.mark.unit
@@ -73,3 +75,17 @@ def test_equity_differs_beyond_a_cent() -> None:
     held = {"s.usd": account_status("s.usd", equity="100.005")}
     assert equity_differences({"s.usd": Decimal(100)}, held) == []
     assert equity_differences({"s.usd": Decimal(101)}, held) == ["equity of s.usd: 101 by its fills, risk has 100.005"]
+
+
+def feed(source: str, symbols: int = 1) -> FeedStatus:
+    values = {"source": source, "symbols": symbols, "rows": 9, "critical": 0, "warning": 0}
+    return FeedStatus.model_validate({**values, "last_ts_event": None, "last_ts_init": None})
+
+
+@pytest.mark.parametrize(
+    ("feeds", "more"),
+    [([], False), ([feed("test")], False), ([feed("test", 2)], True), ([feed("test"), feed("another")], True)],
+)
+def test_a_simulation_that_was_fed_more_is_known_by_its_feeds(feeds: list[FeedStatus], more: bool) -> None:
+    assert holds_more([dataset([]), dataset([], name="aaa-5m")], feeds) is more
+    assert not holds_more([dataset([]), dataset([], symbol="BBB")], feeds[:1])

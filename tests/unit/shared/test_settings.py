@@ -1,10 +1,14 @@
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import ClassVar
 
 import pytest
 from pydantic import Field, SecretStr
 
-from shared.settings import AppSettings, ServiceSettings, SettingsError, load_settings
+from cli.paths import ROOT
+from shared.settings import BAD_SETTINGS, AppSettings, ServiceSettings, SettingsError, load_settings
 
 pytestmark = pytest.mark.unit
 
@@ -21,8 +25,6 @@ class DemoSettings(ServiceSettings):
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    import os
-
     for name in list(os.environ):
         if name.startswith("TRADING_"):
             monkeypatch.delenv(name)
@@ -112,3 +114,22 @@ class TestProduction:
 
 def test_development_takes_a_placeholder() -> None:
     assert DemoSettings(service_token=SecretStr("changeme")).environment == "development"
+
+
+@pytest.mark.parametrize(
+    "factory",
+    [
+        *(f"services.{name}.main:create" for name in ("risk", "marketdata", "ml", "reporting")),
+        *("gateway.front:create", "gateway.dashboard.app:create"),
+    ],
+)
+def test_a_server_of_any_app_ends_on_bad_settings_with_their_names_and_no_traceback(factory: str) -> None:
+    bad = {"TRADING_LOG_LEVEL": "LOUD", "TRADING_NO_SUCH_SETTING": "hidden-word"}
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("TRADING_")}
+    command = [sys.executable, "-m", "uvicorn", "--factory", factory, "--port", "0"]
+    ended = subprocess.run(command, env={**kept, **bad}, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == BAD_SETTINGS
+    assert "TRADING_LOG_LEVEL" in ended.stderr
+    assert "TRADING_NO_SUCH_SETTING is not a setting" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert "hidden-word" not in ended.stderr
