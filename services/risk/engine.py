@@ -21,6 +21,7 @@ from services.risk.core.units import micros
 from services.risk.effects import record
 from services.risk.faults import Faults, system_error
 from services.risk.gauges import show_accounts, show_kill_switches
+from services.risk.inbox import Inbox, Job, job
 from services.risk.metrics import (
     BATCH_SIZE,
     COMMIT_SECONDS,
@@ -28,7 +29,6 @@ from services.risk.metrics import (
     JOURNAL_SEQ,
     LEADER,
     MISMATCH,
-    QUEUE,
     REBUILDS,
 )
 from services.risk.replica import JournalBrokenError, Replica, Restore
@@ -38,7 +38,6 @@ from services.risk.vigil import Vigil
 from shared.clock import Clock
 from shared.database import UNAVAILABLE, Database
 from shared.logging import Category, get_trading_logger
-from shared.problems import DependencyUnavailable
 from shared.version import VERSION
 
 _LOG = get_trading_logger("keelson.risk.engine", Category.RISK)
@@ -52,21 +51,13 @@ T = TypeVar("T")
 
 
 @dataclass(slots=True)
-class _Job:
-    """A command or a question, and whoever waits for its answer."""
-
-    ask: Command | Callable[[FirmState], Any]
-    done: asyncio.Future[Any]
-
-
-@dataclass(slots=True)
 class _Batch:
     """What is decided and not yet durable."""
 
     rows: list[Row] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     # Of a command the events it gave, of a question its answer.
-    found: list[tuple[_Job, Any]] = field(default_factory=list)
+    found: list[tuple[Job, Any]] = field(default_factory=list)
 
 
 class Engine:
@@ -83,13 +74,10 @@ class Engine:
         self._vigil = Vigil(settings.risk_kill_acknowledge_seconds)
         self._differs = False
         self._faults = Faults(settings.risk_fault_limit)
-        self._queue: asyncio.Queue[_Job] = asyncio.Queue(settings.risk_queue)
-        # Asked for when it is read: a queue behind a commit that hangs is seen too.
-        QUEUE.set_function(lambda: self._queue.qsize() / self._queue.maxsize)
+        self._inbox = Inbox(settings.risk_queue, _STARTING)
         self.restore = restore
         self._replica = Replica(restore)
         self.broadcast = Broadcast()
-        self._not_ready: str | None = _STARTING
         # The end of what is durable; None while another process leads, or nobody knows.
         self._durable: DurableTip | None = None
 
@@ -108,22 +96,22 @@ class Engine:
 
     async def problem(self) -> str | None:
         """Tell why nothing can be decided now, None while it can."""
-        return self._not_ready
+        return self._inbox.closed
 
     async def submit(self, command: Command) -> Any:
         """Carry out a command and return its answer, or Refused, once it is durable.
 
         Raises DependencyUnavailable; what became of the command is then unknown, and sending it again is safe.
         """
-        return await self._ask(command).done
+        return await self._inbox.put(command).done
 
     async def submit_all(self, commands: Sequence[Command]) -> list[Any]:
         """Carry out commands in their sequence, each by itself, as `submit` does."""
-        return await asyncio.gather(*[self._ask(command).done for command in commands])
+        return await asyncio.gather(*[self._inbox.put(command).done for command in commands])
 
     async def read(self, question: Callable[[FirmState], T]) -> T:
         """Return an answer from the state in which all that it shows is durable. Raises DependencyUnavailable."""
-        found: T = await self._ask(question).done
+        found: T = await self._inbox.put(question).done
         return found
 
     async def run(self) -> None:
@@ -157,49 +145,25 @@ class Engine:
                 LEADER.set(0)
             await asyncio.sleep(_RETRY_SECONDS)
 
-    def _ask(self, ask: Command | Callable[[FirmState], Any]) -> _Job:
-        job = _Job(ask, asyncio.get_running_loop().create_future())
-        if self._not_ready is not None:
-            raise _unavailable(self._not_ready)
-        try:
-            self._queue.put_nowait(job)
-        except asyncio.QueueFull:
-            raise _unavailable("too many commands wait for the engine") from None
-        return job
-
     async def _lead(self, lease: Lease) -> None:
         await self._begin(lease)
-        self._not_ready = None
+        self._inbox.closed = None
         LEADER.set(1)
         state = self._replica.state
         _LOG.info("leading", epoch=lease.epoch, last_seq=self._replica.tip.seq, accounts=len(state.accounts))
         renewed = ticked = self.clock.now()
         while True:
-            first = await self._next()
+            first = await self._inbox.next(_RENEW_SECONDS)
             if first is not None and await self._carry_out(lease, first):
                 renewed = self.clock.now()
             now = self.clock.now()
             if now - ticked >= _TICK:
                 ticked = now
                 show_accounts(state, self._vigil.overdue(state, now))
-                await self._carry_out(lease, self._job(self._vigil.time_passes(state, now)))
+                await self._carry_out(lease, job(self._vigil.time_passes(state, now)))
             if first is None or now - renewed >= timedelta(seconds=_RENEW_SECONDS):
                 await lease.renew()
                 renewed = now
-
-    async def _next(self) -> _Job | None:
-        """Return what waits longest, None where nothing comes for a while."""
-        if self._queue.empty():
-            try:
-                async with asyncio.timeout(_RENEW_SECONDS):
-                    first = await self._queue.get()
-            except TimeoutError:
-                return None
-        else:
-            first = self._queue.get_nowait()
-        # What has arrived and is not read yet shares the commit.
-        await asyncio.sleep(0)
-        return first
 
     async def _begin(self, lease: Lease) -> None:
         """Come to the end of the journal, and note there who leads, before anything is decided."""
@@ -213,11 +177,11 @@ class Engine:
         # What is known by now stays: looking for rubbish in it again and again would hold every order up.
         gc.collect()
         gc.freeze()
-        job = self._job(StartEngine(VERSION, self._settings.fingerprint(), self._settings.boot_halted))
-        await self._carry_out(lease, job)
-        await job.done
+        begin = job(StartEngine(VERSION, self._settings.fingerprint(), self._settings.boot_halted))
+        await self._carry_out(lease, begin)
+        await begin.done
         if self._faults.too_many(self.clock.now()):
-            await self._carry_out(lease, self._job(system_error(self._replica.tip.seq)))
+            await self._carry_out(lease, job(system_error(self._replica.tip.seq)))
 
     def _compare_with_leader(self) -> None:
         """Alert where this process, once it leads, would decide by another build or configuration."""
@@ -228,18 +192,13 @@ class Engine:
         self._differs = differs
         MISMATCH.set(differs)
 
-    def _job(self, command: Command) -> _Job:
-        return _Job(command, asyncio.get_running_loop().create_future())
-
-    async def _carry_out(self, lease: Lease, first: _Job) -> bool:
+    async def _carry_out(self, lease: Lease, first: Job) -> bool:
         """Decide on all that waits, make it durable, and answer; return whether anything was written."""
-        jobs = [first]
-        while len(jobs) < self._settings.risk_batch and not self._queue.empty():
-            jobs.append(self._queue.get_nowait())
+        jobs = [first, *self._inbox.take(self._settings.risk_batch - 1)]
         batch = _Batch()
         try:
-            for job in jobs:
-                self._decide(job, batch, lease.epoch)
+            for each in jobs:
+                self._decide(each, batch, lease.epoch)
             if batch.rows:
                 started = time.perf_counter()
                 await lease.append(batch.rows)
@@ -250,36 +209,36 @@ class Engine:
                 JOURNAL_SEQ.set(tip.seq)
         except BaseException:
             # At once: what comes now must not wait for, or be decided on, a memory that may be wrong.
-            self._not_ready, self._durable = _UNCONFIRMED, None
+            self._inbox.closed, self._durable = _UNCONFIRMED, None
             self._replica = Replica(self.restore)
-            for job in jobs:
-                _fail(job, _UNCONFIRMED)
+            for each in jobs:
+                each.fail(_UNCONFIRMED)
             raise
-        for job, found in batch.found:
-            self._answer(job, found)
+        for each, found in batch.found:
+            self._answer(each, found)
         self.broadcast.send(batch.rows)
         for event in batch.events:
             record(self._replica.state, event)
         return bool(batch.rows)
 
-    def _decide(self, job: _Job, batch: _Batch, epoch: int) -> None:
+    def _decide(self, asked: Job, batch: _Batch, epoch: int) -> None:
         state, now = self._replica.state, self.clock.now()
         started = time.perf_counter()
         try:
-            outcome = job.ask(state) if callable(job.ask) else decide(state, job.ask, micros(now))
+            outcome = asked.ask(state) if callable(asked.ask) else decide(state, asked.ask, micros(now))
         except Exception as error:  # neither changes the state: what fails here concerns whoever asked, nobody else
-            _LOG.exception("a question or a command failed", asked=type(job.ask).__name__)
-            if not job.done.done():
-                job.done.set_exception(error)
+            _LOG.exception("a question or a command failed", asked=type(asked.ask).__name__)
+            if not asked.done.done():
+                asked.done.set_exception(error)
             return
-        if not callable(job.ask):
+        if not callable(asked.ask):
             DECISION_SECONDS.observe(time.perf_counter() - started)
-        if callable(job.ask) or isinstance(outcome, Refused):
-            batch.found.append((job, outcome))
+        if callable(asked.ask) or isinstance(outcome, Refused):
+            batch.found.append((asked, outcome))
             return
-        events = apply(state, job.ask, outcome, micros(now))
+        events = apply(state, asked.ask, outcome, micros(now))
         self._write(batch, events, now, epoch)
-        batch.found.append((job, events))
+        batch.found.append((asked, events))
 
     def _write(self, batch: _Batch, events: list[Event], now: datetime, epoch: int) -> None:
         for event in events:
@@ -288,32 +247,22 @@ class Engine:
             batch.rows.append(row)
         batch.events += events
 
-    def _answer(self, job: _Job, found: Any) -> None:
+    def _answer(self, asked: Job, found: Any) -> None:
         """Tell whoever asked, from the state as it is now: what a kill switch has taken back is not approved."""
-        if job.done.done():
+        if asked.done.done():
             return
-        if callable(job.ask) or isinstance(found, Refused):
-            job.done.set_result(found)
+        if callable(asked.ask) or isinstance(found, Refused):
+            asked.done.set_result(found)
             return
         try:
-            job.done.set_result(answer(self._replica.state, job.ask, found))
+            asked.done.set_result(answer(self._replica.state, asked.ask, found))
         except Exception as error:  # durable all the same; it concerns whoever asked, nobody else
-            _LOG.exception("an answer failed", asked=type(job.ask).__name__)
-            job.done.set_exception(error)
+            _LOG.exception("an answer failed", asked=type(asked.ask).__name__)
+            asked.done.set_exception(error)
 
     def _stand_down(self, why: str, error: Exception | None = None) -> None:
-        if self._not_ready != why:
+        if self._inbox.closed != why:
             _LOG.warning("not deciding", why=why, error=str(error) if error else None)
-        self._not_ready, self._durable = why, None
+        self._durable = None
         self.broadcast.end()
-        while not self._queue.empty():
-            _fail(self._queue.get_nowait(), why)
-
-
-def _fail(job: _Job, why: str) -> None:
-    if not job.done.done():
-        job.done.set_exception(_unavailable(why))
-
-
-def _unavailable(why: str) -> DependencyUnavailable:
-    return DependencyUnavailable(f"Nothing can be decided now: {why}", headers={"Retry-After": "1"})
+        self._inbox.close(why)
