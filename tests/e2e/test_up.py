@@ -152,6 +152,8 @@ def test_nothing_it_writes_can_be_read_by_others(machine: Machine) -> None:
 def test_keys_are_private_and_the_admins_is_shown_once(machine: Machine) -> None:
     process, _ = machine.ready()
     key = (machine.var / "keys" / "admin.key").read_text().strip()
+    # It is ready a moment before it says so.
+    until(lambda: key in machine.says())
     assert machine.says().count(key) == 1
     for name in ("admin.key", "service.key", "api-keys.json"):
         assert stat.S_IMODE((machine.var / "keys" / name).stat().st_mode) == 0o600
