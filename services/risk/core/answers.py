@@ -10,7 +10,7 @@ from services.risk.core.orders import decision_of
 from services.risk.core.outcome import Event
 from services.risk.core.state import Account, FirmState, OrderRecord
 from services.risk.core.units import amount
-from services.risk.core.views import account_status, order_view
+from services.risk.core.views import account_status, fill_result, order_view
 from shared.schemas.accounts import HighWaterMarkResult, ReconciliationResult
 from shared.schemas.breakers import BreakerResetResult, BreakerState
 from shared.schemas.decisions import Decision, RiskLevel
@@ -40,8 +40,8 @@ def answer(state: FirmState, command: ask.Command, events: list[Event]) -> Any: 
             account = state.accounts[command.account_id]
             return order_view(account, account.orders[command.client_order_id])
         case ask.ApplyFill():
-            result = state.accounts[command.account_id].fills[command.fill.trade_id][1]
-            return result if events else result.model_copy(update={"duplicate": True})
+            trade_id = command.fill.trade_id
+            return fill_result(trade_id, state.accounts[command.account_id].fills[trade_id], duplicate=not events)
         case ask.OpenAccount():
             return account_status(state, state.accounts[command.request.account_id]), bool(events)
         case ask.RollDay() | ask.MoveCash():

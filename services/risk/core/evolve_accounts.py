@@ -164,7 +164,7 @@ def day_rolled(state: FirmState, body: DayRolled, seq: int) -> None:
         if record.status not in OPEN and record.decided.session_date < ended
     ]:
         del account.orders[order_id]
-    for trade_id in [trade_id for trade_id, (_, _, day) in account.fills.items() if day < ended]:
+    for trade_id in [trade_id for trade_id, each in account.fills.items() if each.session_date < ended]:
         del account.fills[trade_id]
 
 

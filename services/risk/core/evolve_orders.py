@@ -5,13 +5,13 @@ from dataclasses import replace
 from services.risk.core.bodies import Closed, Decided, Filled, OrderTerms
 from services.risk.core.positions import Position, fill
 from services.risk.core.scenarios import exposure, move
-from services.risk.core.state import OPEN, Account, FirmState, OrderRecord, Parent, Replacement, Strategy
-from services.risk.core.units import SCALE, amount, micros, units
+from services.risk.core.state import OPEN, Account, Booked, FirmState, OrderRecord, Parent, Replacement, Strategy
+from services.risk.core.units import SCALE, micros, units
 from services.risk.core.valuation import position_in, price, settle, settle_reserved
 from shared.schemas.decisions import Verdict
 from shared.schemas.denials import DenialCode
 from shared.schemas.events import OrderReplaced, ReplaceAcknowledged
-from shared.schemas.orders import FillResult, OrderStatus
+from shared.schemas.orders import OrderStatus
 
 _NANOSECONDS = 1_000
 
@@ -63,19 +63,19 @@ def filled(state: FirmState, body: Filled, seq: int) -> None:
     if (account.simulation_id, body.symbol) not in state.marks:
         price(state, account, position)
     settle(account, position)
-    result = FillResult.model_construct(
-        trade_id=body.trade_id,
-        client_order_id=body.client_order_id,
-        duplicate=False,
-        order_status=body.order_status,
-        leaves_quantity=amount(body.leaves if body.order_status in OPEN else 0),
-        overfilled_quantity=amount(body.overfilled),
-        position_quantity=amount(body.position_quantity),
-        realised_pnl=amount(body.realised_pnl),
-        seq=seq,
+    account.fills[body.trade_id] = Booked(
+        body.client_order_id,
+        body.price,
+        body.quantity,
+        body.fee,
+        body.order_status,
+        body.leaves if body.order_status in OPEN else 0,
+        body.overfilled,
+        body.position_quantity,
+        body.realised_pnl,
+        body.session_date,
+        seq,
     )
-    key = (body.client_order_id, body.price, body.quantity, body.fee)
-    account.fills[body.trade_id] = (key, result, body.session_date)
     move_clock(account, body.ts)
     raise_high_water_mark(account)
 

@@ -29,7 +29,12 @@ def apply_fill(state: FirmState, command: ApplyFill, now: int) -> Outcome:
     price, quantity, fee = units(report.price), units(report.quantity), units(report.fee)
     known = account.fills.get(report.trade_id)
     if known is not None:
-        if known[0] == (report.client_order_id, price, quantity, fee):
+        if (known.client_order_id, known.price, known.quantity, known.fee) == (
+            report.client_order_id,
+            price,
+            quantity,
+            fee,
+        ):
             return ()
         return conflict(f"trade_id {report.trade_id} was used for another fill")
     record = _order(account, report, now)

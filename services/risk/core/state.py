@@ -14,7 +14,7 @@ from shared.schemas.breakers import BreakerState
 from shared.schemas.decisions import DecisionContent, RiskLevel
 from shared.schemas.kill_switches import KillScope, KillSwitchView
 from shared.schemas.limits import Limits, LimitsView
-from shared.schemas.orders import FillResult, OrderStatus
+from shared.schemas.orders import OrderStatus
 
 # Why an account that holds nothing and has lost nothing has its level.
 UNUSED = "no limit is in use"
@@ -48,6 +48,23 @@ class OrderRecord:
     replacement: Replacement | None = None
     # Every replacement that was asked for, and the row that decided on it.
     replaced: dict[str, tuple[DecisionContent, int]] | None = None
+
+
+@dataclass(slots=True)
+class Booked:
+    """An execution that was booked: what was reported, and what whoever reports it again is told."""
+
+    client_order_id: str
+    price: int
+    quantity: int
+    fee: int
+    order_status: OrderStatus
+    leaves: int
+    overfilled: int
+    position_quantity: int
+    realised_pnl: int
+    session_date: date
+    seq: int
 
 
 @dataclass(slots=True)
@@ -111,7 +128,7 @@ class Account:
     positions: dict[str, Position] = field(default_factory=dict)
     orders: dict[str, OrderRecord] = field(default_factory=dict)
     open_orders: dict[str, OrderRecord] = field(default_factory=dict)
-    fills: dict[str, tuple[tuple[str, int, int, int], FillResult, date]] = field(default_factory=dict)
+    fills: dict[str, Booked] = field(default_factory=dict)
     strategies: dict[str, Strategy] = field(default_factory=dict)
     parents: dict[str, Parent] = field(default_factory=dict)
     recent: dict[tuple[str, str, bool, int, int], int] = field(default_factory=dict)

@@ -6,13 +6,13 @@ from datetime import datetime
 from services.risk.core.breakers import WARNING, threshold_of, tidy
 from services.risk.core.levels import level_now, measures, reserved, share, utilisations, watched
 from services.risk.core.positions import Position, unrealised_pnl
-from services.risk.core.state import OPEN, Account, FirmState, OrderRecord
+from services.risk.core.state import OPEN, Account, Booked, FirmState, OrderRecord
 from services.risk.core.units import SCALE2, amount, moment
 from shared.schemas.accounts import AccountStatus, PositionView, TailRisk
 from shared.schemas.breakers import BreakerName, BreakerView
 from shared.schemas.decisions import RiskLevel
 from shared.schemas.kill_switches import KillSwitchView
-from shared.schemas.orders import OrderView, Side
+from shared.schemas.orders import FillResult, OrderView, Side
 
 
 def account_status(state: FirmState, account: Account) -> AccountStatus:
@@ -77,6 +77,21 @@ def signed_share(value: int, of: int) -> float:
 def market_value(position: Position) -> int:
     """Return the quantity at its mark in the account's currency, of a margined position its notional."""
     return position.quantity * position.unit // SCALE2
+
+
+def fill_result(trade_id: str, booked: Booked, *, duplicate: bool) -> FillResult:
+    """Return what an execution did."""
+    return FillResult(
+        trade_id=trade_id,
+        client_order_id=booked.client_order_id,
+        duplicate=duplicate,
+        order_status=booked.order_status,
+        leaves_quantity=amount(booked.leaves),
+        overfilled_quantity=amount(booked.overfilled),
+        position_quantity=amount(booked.position_quantity),
+        realised_pnl=amount(booked.realised_pnl),
+        seq=booked.seq,
+    )
 
 
 def order_view(account: Account, record: OrderRecord) -> OrderView:

@@ -20,7 +20,7 @@ from services.risk.core.state import Account, FirmState
 from services.risk.core.step import step
 from services.risk.core.translate import order_terms
 from services.risk.core.units import amount, micros, units
-from services.risk.core.views import account_status
+from services.risk.core.views import account_status, fill_result
 from shared.schemas.accounts import AccountCreate, PositionView
 from shared.schemas.decisions import Decision
 from shared.schemas.instruments import AssetClass, Instrument
@@ -114,7 +114,7 @@ class Desk:
         )
         outcome = self.send(ApplyFill("main", report, "ada"))
         assert not isinstance(outcome, Refused), outcome.detail
-        return self.account.fills[report.trade_id][1]
+        return fill_result(report.trade_id, self.account.fills[report.trade_id], duplicate=False)
 
     def trade(self, side: str, quantity: Any, price: Any, symbol: str = "STOCK", fee: Any = 0) -> None:
         decision = self.order(side, quantity, symbol)

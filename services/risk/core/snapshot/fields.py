@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import fields
+from datetime import date
 from operator import attrgetter
 from typing import Any, Generic, TypeVar
 
@@ -20,8 +21,8 @@ class Fields(Generic[T]):
         self._convert = [(self.names.index(name), function) for name, function in convert.items()]
 
     def write(self, record: T) -> list[Any]:
-        """Return the values of a record."""
-        return list(self._values(record))
+        """Return the values of a record, a date as its text."""
+        return [each.isoformat() if type(each) is date else each for each in self._values(record)]
 
     def read(self, values: list[Any], **others: Any) -> T:
         """Return the record of values, and of the fields that are not among them."""

@@ -1,4 +1,4 @@
-"""Orders and fills in a snapshot."""
+"""Orders in a snapshot."""
 
 from datetime import date
 from typing import Any
@@ -8,7 +8,7 @@ from services.risk.core.snapshot.fields import Fields
 from services.risk.core.state import OrderRecord, Replacement
 from shared.schemas.decisions import DecisionContent, RiskLevel, Unit
 from shared.schemas.denials import DenialCode
-from shared.schemas.orders import FillResult, OrderStatus
+from shared.schemas.orders import OrderStatus
 
 _TERMS = Fields(OrderTerms)
 # By its name: the class itself takes a member's text and gravity too.
@@ -17,8 +17,6 @@ _VERDICT = Fields(Verdict, without=frozenset({"broken"}), level=RiskLevel)
 _DECIDED = Fields(Decided, without=frozenset({"order", "verdict"}), session_date=date.fromisoformat)
 _RECORD = Fields(OrderRecord, without=frozenset({"order", "decided", "replacement", "replaced"}), status=OrderStatus)
 _REPLACEMENT = Fields(Replacement)
-
-Fill = tuple[tuple[str, int, int, int], FillResult, date]
 
 
 def write_order(record: OrderRecord) -> list[Any]:
@@ -29,7 +27,7 @@ def write_order(record: OrderRecord) -> list[Any]:
     ]
     return [
         _RECORD.write(record),
-        [each.isoformat() if isinstance(each, date) else each for each in _DECIDED.write(decided)],
+        _DECIDED.write(decided),
         _TERMS.write(decided.order),
         _VERDICT.write(decided.verdict),
         [_BROKEN.write(each) for each in decided.verdict.broken],
@@ -51,15 +49,3 @@ def read_order(values: list[Any]) -> OrderRecord:
         replacement=replacement and _REPLACEMENT.read(replacement),
         replaced=replaced and {name: (DecisionContent.model_validate(each), seq) for name, each, seq in replaced},
     )
-
-
-def write_fill(fill: Fill) -> list[Any]:
-    """Return the values of an execution's answer."""
-    key, result, day = fill
-    return [list(key), result.model_dump(mode="json"), day.isoformat()]
-
-
-def read_fill(values: list[Any]) -> Fill:
-    """Return an execution's answer from its values."""
-    (order_id, price, quantity, fee), result, day = values
-    return (order_id, price, quantity, fee), FillResult.model_validate(result), date.fromisoformat(day)
