@@ -114,6 +114,12 @@ class PayloadTooLarge(Problem):
     type_, title, status = "payload-too-large", "Payload too large", 413
 
 
+class Misdirected(Problem):
+    """Another shard of this service answers for what was named."""
+
+    type_, title, status = "misdirected", "Misdirected request", 421
+
+
 class Unprocessable(Problem):
     """The request was understood and its content is not valid."""
 

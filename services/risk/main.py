@@ -6,10 +6,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 
-from fastapi import FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 
 from services.risk.cancels import publish_cancels
 from services.risk.checkpoints import journal_hashes, keep_checkpoints
+from services.risk.dependencies import of_this_shard
 from services.risk.direct import direct_routes
 from services.risk.engine import Engine
 from services.risk.history import HistoryKeeper
@@ -20,6 +21,7 @@ from services.risk.worker import consume_marks
 from shared.app import create_app
 from shared.clock import Clock, SystemClock
 from shared.database import Database
+from shared.problems import BadRequest, Misdirected, declare
 from shared.resources import Resources
 from shared.settings import load_settings
 from shared.tasks import stop
@@ -55,21 +57,24 @@ def create(settings: RiskSettings | None = None, clock: Clock | None = None) -> 
                 await stop(task)
             await database.dispose()
 
+    routes = APIRouter(dependencies=[Depends(of_this_shard)], responses=declare(BadRequest, Misdirected))
+    # What is asked most is matched first.
+    for each in (
+        orders.router,
+        accounts.router,
+        market.router,
+        switches.router,
+        history.router,
+        value_at_risk.router,
+        journal.router,
+        journal.stream_router,
+    ):
+        routes.include_router(each)
     app = create_app(
         name="risk",
         settings=settings,
         clock=clock,
-        # What is asked most is matched first.
-        routers=[
-            orders.router,
-            accounts.router,
-            market.router,
-            switches.router,
-            history.router,
-            value_at_risk.router,
-            journal.router,
-            journal.stream_router,
-        ],
+        routers=[routes],
         checks={"engine": engine.problem},
         lifespan=lifespan,
         direct=direct_routes(engine),

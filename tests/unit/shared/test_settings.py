@@ -112,3 +112,11 @@ class TestProduction:
 
 def test_development_takes_a_placeholder() -> None:
     assert DemoSettings(service_token=SecretStr("changeme")).environment == "development"
+
+
+def test_risk_may_be_several_shards(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("TRADING_RISK_URL", "http://a:1/, http://b:2")
+    assert load_settings(AppSettings).risk_urls == ["http://a:1", "http://b:2"]
+    environment.setenv("TRADING_RISK_URL", "http://a:1,b:2")
+    with pytest.raises(SettingsError, match="TRADING_RISK_URL: must be an http"):
+        load_settings(AppSettings)
