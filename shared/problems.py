@@ -136,6 +136,13 @@ class DependencyUnavailable(Problem):
     type_, title, status = "dependency-unavailable", "Dependency unavailable", 503
 
 
+class ShardsUnconfirmed(Problem):
+    """It is done here, and other shards have not said in time that it is done there."""
+
+    # Not 503: a proxy in front of replicas takes that for one that stands by, and would ask the next.
+    type_, title, status = "shards-unconfirmed", "Not every shard confirmed", 504
+
+
 def declare(*problems: type[Problem]) -> dict[int | str, dict[str, Any]]:
     """Return the `responses=` of a route that can give these problems."""
     by_status: dict[int, list[type[Problem]]] = {}

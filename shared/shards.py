@@ -5,6 +5,8 @@ from zlib import crc32
 
 # On a request the shard that is meant, on an answer the one that gave it.
 SHARD_HEADER = "X-Keelson-Shard"
+# On a refusal, the shard to ask instead: for those that do not read the body.
+RIGHT_SHARD_HEADER = "X-Keelson-Shard-Right"
 
 
 def shard_of(account_id: str, shards: int) -> int:

@@ -2,11 +2,11 @@
 
 from datetime import datetime, timedelta
 
+from services.risk.core.alike import OF_ANY_SHARD
 from services.risk.core.commands import THE_ENGINE, ActivateKillSwitch
 from shared.schemas.kill_switches import KillReason, KillScope, KillSwitchCreate
 from shared.shards import Shard
 
-FROM_ANY_SHARD = "auto-system-error-shard-"
 _WINDOW = timedelta(minutes=1)
 
 
@@ -32,5 +32,5 @@ class Faults:
 def system_error(seq: int, shard: Shard) -> ActivateKillSwitch:
     """Return the command that stops the firm; reductions pass. The id is no other shard's: they all get the switch."""
     request = KillSwitchCreate(scope=KillScope.FIRM, reason="the risk engine failed repeatedly", allow_reducing=True)
-    name = f"auto-system-error-{seq}" if shard.of == 1 else f"{FROM_ANY_SHARD}{shard.number}-{seq}"
+    name = f"auto-system-error-{seq}" if shard.of == 1 else f"{OF_ANY_SHARD}{shard.number}-{seq}"
     return ActivateKillSwitch(name, request, KillReason.SYSTEM_ERROR, THE_ENGINE)

@@ -8,12 +8,14 @@ from functools import partial
 
 from fastapi import APIRouter, Depends, FastAPI
 
+from services.risk.alike import keep_alike
 from services.risk.cancels import publish_cancels
 from services.risk.checkpoints import journal_hashes, keep_checkpoints
 from services.risk.dependencies import of_this_shard
 from services.risk.direct import direct_routes
 from services.risk.engine import Engine
 from services.risk.history import HistoryKeeper
+from services.risk.peers import Peers
 from services.risk.routes import accounts, history, journal, market, orders, switches, value_at_risk
 from services.risk.settings import RiskSettings
 from services.risk.snapshots import keep_snapshots, restore
@@ -39,6 +41,7 @@ def create(settings: RiskSettings | None = None, clock: Clock | None = None) -> 
 
     @asynccontextmanager
     async def lifespan(app: FastAPI, resources: Resources) -> AsyncIterator[None]:
+        peers = app.state.peers = Peers(settings, resources.authenticator)
         tasks = [
             asyncio.create_task(engine.run()),
             # Stopped before the engine: it signs the last row while this process still leads.
@@ -47,6 +50,7 @@ def create(settings: RiskSettings | None = None, clock: Clock | None = None) -> 
             ),
             asyncio.create_task(consume_marks(resources.redis, engine)),
             asyncio.create_task(publish_cancels(resources.redis, engine)),
+            asyncio.create_task(keep_alike(engine, peers)),
             asyncio.create_task(keep_snapshots(settings, engine, resources.database)),
             asyncio.create_task(HistoryKeeper(engine, resources.database).keep()),
         ]
@@ -55,6 +59,7 @@ def create(settings: RiskSettings | None = None, clock: Clock | None = None) -> 
         finally:
             for task in reversed(tasks):
                 await stop(task)
+            await peers.close()
             await database.dispose()
 
     routes = APIRouter(dependencies=[Depends(of_this_shard)], responses=declare(BadRequest, Misdirected))

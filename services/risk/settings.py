@@ -75,6 +75,8 @@ class RiskSettings(ServiceSettings):
         if len(self.peer_urls) != self.risk_shards - 1:
             # A kill switch of the firm that leaves a shard out would look as if it stopped the firm.
             raise ValueError(f"TRADING_RISK_PEERS must name {self.risk_shards - 1} other shards")
+        if self.peer_urls and not (self.service_token or self.service_token_file):
+            raise ValueError("TRADING_RISK_PEERS needs TRADING_SERVICE_TOKEN or TRADING_SERVICE_TOKEN_FILE")
         return self
 
     @property

@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.risk import store
 from shared.database import Database
 from shared.problems import Misdirected
-from shared.shards import SHARD_HEADER, Shard, shard_of
+from shared.shards import RIGHT_SHARD_HEADER, Shard, shard_of
 
 
 class ForeignJournalError(Exception):
@@ -23,7 +23,7 @@ def require_own(shard: Shard, account_id: str) -> None:
 def misdirected(shard: Shard, right: int, what: str) -> Misdirected:
     """Return the problem that names the right shard, in its body and in a header that proxies can read."""
     detail = f"{what} shard {right}; this is {shard}"
-    return Misdirected(detail, headers={f"{SHARD_HEADER}-Right": str(right)}, shard=right, shards=shard.of)
+    return Misdirected(detail, headers={RIGHT_SHARD_HEADER: str(right)}, shard=right, shards=shard.of)
 
 
 async def refuse_foreign_journal(database: Database, shard: Shard, accounts: Iterable[str]) -> None:

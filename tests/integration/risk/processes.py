@@ -59,6 +59,10 @@ class RiskProcess:
         self.kill()
         self._listener.close()
 
+    def set(self, **settings: object) -> None:
+        """Change settings, for the next start."""
+        self._environment |= {f"TRADING_{name.upper()}": str(value) for name, value in settings.items()}
+
     def start(self) -> None:
         reading, self._lifeline = os.pipe()
         os.set_inheritable(reading, True)

@@ -6,7 +6,7 @@ from shared.shards import Shard
 
 pytestmark = pytest.mark.unit
 
-SERVERS = {"database_url": "postgresql://h/d", "redis_url": "redis://h/0"}
+SERVERS = {"database_url": "postgresql://h/d", "redis_url": "redis://h/0", "service_token": "token"}
 
 
 def test_a_shard_knows_its_peers_and_their_replicas() -> None:
@@ -25,6 +25,7 @@ def test_a_shard_knows_its_peers_and_their_replicas() -> None:
         {"risk_shards": 3, "risk_peers": "http://a"},
         {"risk_peers": "http://a"},
         {"risk_shards": 2, "risk_peers": "a"},
+        {"risk_shards": 2, "risk_peers": "http://a", "service_token": None},
     ],
 )
 def test_shards_that_do_not_add_up_are_refused(wrong: dict[str, object]) -> None:
