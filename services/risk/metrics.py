@@ -33,7 +33,7 @@ UNACKNOWLEDGED = Gauge(
 SHARD_UNCONFIRMED = Gauge(
     "risk_shard_unconfirmed",
     "Kill switches, and releases of them, that another shard has not confirmed; it goes on being told.",
-    ["shard"],
+    ["peer"],
 )
 LEADER = Gauge("risk_is_leader", "1 while this process leads and may approve.")
 MISMATCH = Gauge("risk_configuration_mismatch", "1 on a standby whose build or configuration is not the leader's.")

@@ -118,7 +118,7 @@ async def test_a_shard_that_is_down_is_named_and_told_once_it_is_back(firm: Shar
         assert await firm.codes(ACCOUNTS[0], "o1") == ["KILL_SWITCH_ACTIVE"]
 
         async def alerts() -> bool:
-            return await metric(firm.shards[0], 'risk_shard_unconfirmed{shard="1"}', tokens) == 1
+            return await metric(firm.shards[0], 'risk_shard_unconfirmed{peer="1"}', tokens) == 1
 
         await until(alerts)
         # Sent again it is the same switch.
@@ -138,7 +138,7 @@ async def test_a_shard_that_is_down_is_named_and_told_once_it_is_back(firm: Shar
         assert await firm.codes(ACCOUNTS[1], "o1") == ["KILL_SWITCH_ACTIVE"]
 
         async def quiet() -> bool:
-            return await metric(firm.shards[0], 'risk_shard_unconfirmed{shard="1"}', tokens) == 0
+            return await metric(firm.shards[0], 'risk_shard_unconfirmed{peer="1"}', tokens) == 0
 
         await until(quiet)
         assert (await admin.post("/emergency-stop", json=body)).json()["shards"] == [0, 1]
