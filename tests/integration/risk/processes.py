@@ -90,6 +90,10 @@ class RiskProcess:
             os.close(self._lifeline)
             self._lifeline = None
 
+    def close(self) -> None:
+        """Give its port up too: from now on it refuses connections instead of keeping them."""
+        self._listener.close()
+
     def pause(self) -> None:
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)

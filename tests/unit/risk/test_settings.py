@@ -30,7 +30,7 @@ def test_a_shard_knows_its_peers_and_their_replicas() -> None:
 )
 def test_shards_that_do_not_add_up_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValidationError, match=r"TRADING_RISK_|must be an http"):
-        RiskSettings(**SERVERS, **wrong)
+        RiskSettings(**{**SERVERS, **wrong})
 
 
 def test_nodes_of_different_shards_do_not_stand_in_for_each_other() -> None:
