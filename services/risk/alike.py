@@ -16,9 +16,9 @@ from shared.schemas.base import Page
 from shared.schemas.kill_switches import KillReductions, KillSwitchCreate, KillSwitchRelease, KillSwitchView
 
 _LOG = get_trading_logger("keelson.risk.shards", Category.RISK)
-_LOOK_SECONDS = 5.0
+_LOOK_SECONDS = 1.0
 _AGAIN_SECONDS = 0.5
-# Of a shard that was never heard, all that is in force here is owed.
+# Those in force on another shard, by id. Of a shard that was never heard, all that is in force here is owed.
 _Seen = Mapping[str, KillSwitchView]
 
 
@@ -37,7 +37,9 @@ async def _keep(engine: Engine, peers: Peers, number: int) -> None:
     while True:
         try:
             if await engine.problem() is None:
-                seen = await _look(peers, number) or seen
+                looked = await _look(peers, number)
+                # Of a shard that does not say, what it said last holds.
+                seen = seen if looked is None else looked
                 missing = await _settle(engine, peers, number, seen)
             else:
                 # Whoever leads tells.
