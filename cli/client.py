@@ -17,6 +17,7 @@ from rich.console import Console
 from cli.paths import var_folder
 from cli.supervisor.lock import RunFileError, running_in
 from shared.roles import Role
+from shared.shards import RIGHT_SHARD_HEADER, SHARD_HEADER
 
 T = TypeVar("T")
 
@@ -185,6 +186,9 @@ class Api:
         headers = {"Content-Type": "application/json"} if content is not None else {}
         try:
             answer = self._client.request(method, path, content=content, params=params, headers=headers)
+            if answer.status_code == httpx.codes.MISDIRECTED_REQUEST and RIGHT_SHARD_HEADER in answer.headers:
+                headers |= {SHARD_HEADER: answer.headers[RIGHT_SHARD_HEADER]}
+                answer = self._client.request(method, path, content=content, params=params, headers=headers)
         except _UNREACHABLE as error:
             base = str(self._client.base_url).rstrip("/")
             raise Unavailable(f"{base} does not answer ({type(error).__name__}). Is it running? make up") from None

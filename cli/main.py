@@ -31,6 +31,7 @@ _COMMANDS = (
     ("journal", "cli.journal_command", "journal", "Export the journal, prove it offline, make its signing key."),
     ("keys", "cli.keys", "keys", "Create, list and revoke API keys."),
     ("migrate", "cli.migrate", "migrate", "Bring the database to the newest schema."),
+    ("nginx", "cli.nginx", "nginx", "Write how nginx finds the shards of risk."),
     ("openapi", "cli.openapi", "openapi", "Write docs/openapi from the code."),
     ("configuration", "cli.configuration", "configuration", "Write docs/configuration.md from the settings."),
     ("denials", "cli.denials", "denials", "Write docs/denial-reasons.md from the codes."),

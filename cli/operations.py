@@ -3,14 +3,16 @@
 from pathlib import Path
 from typing import Annotated
 
+import httpx
 import typer
 from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
 
 from cli.client import Api, api_client, error_console, reporting_errors
+from shared.clients.calls import new_switch_name
 from shared.schemas.base import Identifier
 from shared.schemas.journal import JournalVerification
-from shared.schemas.kill_switches import EmergencyStop, KillScope, KillSwitchCreate, KillSwitchRelease, KillSwitchView
+from shared.schemas.kill_switches import EmergencyStop, KillScope, KillSwitchAnswer, KillSwitchCreate, KillSwitchRelease
 
 _RISK = "/api/v1/risk"
 _VERIFY_SECONDS = 600.0
@@ -28,21 +30,21 @@ def kill(
 ) -> None:
     """Stop an account, a strategy, a symbol or the firm, before this returns."""
     try:
-        switch = KillSwitchCreate(scope=scope, target=target, reason=reason)
+        switch = KillSwitchCreate(scope=scope, target=target, reason=reason, kill_switch_id=new_switch_name())
     except ValueError as error:
         raise typer.BadParameter(_first_line(error)) from None
     with reporting_errors(), api_client(url, token_file) as client:
-        _show(Api(client).send("POST", f"{_RISK}/kill-switches", KillSwitchView, switch))
+        _show(_telling(client).send("POST", f"{_RISK}/kill-switches", KillSwitchAnswer, switch))
 
 
 def emergency_stop(reason: _Reason, url: _Url = None, token_file: _TokenFile = None) -> None:
     """Stop the whole firm, before this returns."""
     try:
-        stop = EmergencyStop(reason=reason)
+        stop = EmergencyStop(reason=reason, kill_switch_id=new_switch_name())
     except ValueError as error:
         raise typer.BadParameter(_first_line(error)) from None
     with reporting_errors(), api_client(url, token_file) as client:
-        _show(Api(client).send("POST", f"{_RISK}/emergency-stop", KillSwitchView, stop))
+        _show(_telling(client).send("POST", f"{_RISK}/emergency-stop", KillSwitchAnswer, stop))
 
 
 def release(
@@ -59,7 +61,7 @@ def release(
         raise typer.BadParameter(_first_line(error)) from None
     with reporting_errors(), api_client(url, token_file) as client:
         path = f"{_RISK}/kill-switches/{kill_switch_id}/release"
-        switch = Api(client).send("POST", path, KillSwitchView, request)
+        switch = Api(client).send("POST", path, KillSwitchAnswer, request)
     where = switch.scope.value if switch.target is None else f"{switch.scope.value} {switch.target}"
     Console(highlight=False).print(
         f"released: {where} (kill switch {switch.kill_switch_id}, by {switch.released_by})",
@@ -80,12 +82,17 @@ def verify(url: _Url = None, token_file: _TokenFile = None) -> None:
     raise typer.Exit(1)
 
 
-def _show(switch: KillSwitchView) -> None:
+def _telling(client: httpx.Client) -> Api:
+    """Return calls that say at once what does not answer, such as a shard that may not have stopped."""
+    return Api(client, notice=lambda line: error_console.print(line, markup=False, soft_wrap=True))
+
+
+def _show(switch: KillSwitchAnswer) -> None:
     where = switch.scope.value if switch.target is None else f"{switch.scope.value} {switch.target}"
     console = Console(highlight=False)
     console.print(
         f"stopped: {where} (kill switch {switch.kill_switch_id}, by {switch.activated_by}, "
-        f"{switch.cancelled_orders} open orders cancelled)",
+        f"{switch.cancelled_orders} open orders cancelled{_where(switch)})",
         markup=False,
         soft_wrap=True,
     )
@@ -96,6 +103,10 @@ def _show(switch: KillSwitchView) -> None:
             markup=False,
             soft_wrap=True,
         )
+
+
+def _where(switch: KillSwitchAnswer) -> str:
+    return "" if switch.shards == [0] else f", confirmed by shards {', '.join(map(str, switch.shards))}"
 
 
 def _first_line(error: ValueError) -> str:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator, Mapping
+from typing import Any
 from uuid import uuid4
 
 import httpx
@@ -12,6 +13,7 @@ from shared.logging.context import correlation_id
 from shared.middleware import drain, too_large
 from shared.problems import BadRequest, DependencyUnavailable, PayloadTooLarge, Problem
 from shared.settings import AppSettings, settings_of_process
+from shared.shards import RIGHT_SHARD_HEADER, SHARD_HEADER, shard_of
 
 _ANSWER_SECONDS = 35.0
 _CORRELATION = b"x-correlation-id"
@@ -19,6 +21,9 @@ _ACCEPTED = re.compile(rb"[A-Za-z0-9._:\-]{1,64}")
 _ROUTE = re.compile(
     r"/(?:api/v1/(?P<api>[a-z]+)(?:/|$)|services/(?P<probe>[a-z]+)(?P<rest>/(?:healthz|readyz|metrics))$)"
 )
+_ACCOUNT = re.compile(r"/api/v1/risk/accounts/(?P<id>[^/]+)")
+_SHARD = SHARD_HEADER.lower().encode()
+_Headers = list[tuple[bytes, bytes]]
 # RFC 9110, 7.6.1: these speak of one connection and are not passed on.
 _HOP_BY_HOP = frozenset(
     {b"connection", b"keep-alive", b"proxy-authenticate", b"proxy-authorization", b"te", b"trailer", b"upgrade"}
@@ -28,7 +33,6 @@ _HOP_BY_HOP = frozenset(
 
 # Said by the front alone: what a caller says of itself is not believed.
 _FORWARDED = (b"x-forwarded-proto", b"x-forwarded-host", b"x-forwarded-for")
-_Headers = list[tuple[bytes, bytes]]
 
 
 class _CallerGone(Exception):
@@ -42,10 +46,13 @@ class GatewayTimeout(Problem):
 
 
 class Front:
-    """Pass each request on to the service its path names; everything else is the dashboard's."""
+    """Pass each request on to the service its path names; everything else is the dashboard's.
+
+    Of a service that is several shards, `upstreams` has all URLs in their order, separated by commas.
+    """
 
     def __init__(self, upstreams: Mapping[str, str], page: ASGIApp, max_body_bytes: int) -> None:
-        self._upstreams = dict(upstreams)
+        self._upstreams = {name: urls.split(",") for name, urls in upstreams.items()}
         self._page = page
         self._max_body_bytes = max_body_bytes
         self._client = httpx.AsyncClient(
@@ -91,11 +98,7 @@ class Front:
             content = await self._body(scope, receive)
             # A URL would be put into a form of httpx's own; the target goes out as it came in.
             extensions = {"target": target, "timeout": self._client.timeout.as_dict()}
-            url = self._upstreams[name]
-            request = httpx.Request(scope["method"], url, headers=headers, content=content, extensions=extensions)
-            if isinstance(content, bytes) and not content and scope["method"] in {"GET", "HEAD"}:
-                request.headers.pop("content-length", None)
-            response = await self._client.send(request, stream=True)
+            response = await self._send(name, scope, headers, content, extensions)
         except _CallerGone:
             return
         except (httpx.HTTPError, PayloadTooLarge) as error:
@@ -116,6 +119,38 @@ class Front:
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
             await response.aclose()
+
+    async def _send(
+        self, name: str, scope: Scope, headers: _Headers, content: bytes | AsyncIterator[bytes], extensions: Any
+    ) -> httpx.Response:
+        """Return the answer of the shard that a request is for. Raises HTTPError."""
+        urls = _shards(self._upstreams[name], scope)
+
+        async def ask(url: str) -> httpx.Response:
+            request = httpx.Request(scope["method"], url, headers=headers, content=content, extensions=extensions)
+            if isinstance(content, bytes) and not content and scope["method"] in {"GET", "HEAD"}:
+                request.headers.pop("content-length", None)
+            return await self._client.send(request, stream=True)
+
+        if not isinstance(content, bytes):
+            # It comes in once, and cannot be sent again.
+            return await ask(urls[0])
+        for url in urls[:-1]:
+            try:
+                response = await ask(url)
+                break
+            except (httpx.ConnectError, httpx.ConnectTimeout):
+                # Nothing was sent: what concerns every shard, another one can be asked.
+                continue
+        else:
+            response = await ask(urls[-1])
+        right = response.headers.get(RIGHT_SHARD_HEADER, "")
+        shards = {str(number): url for number, url in enumerate(self._upstreams[name])}
+        if response.status_code != httpx.codes.MISDIRECTED_REQUEST or right not in shards:
+            return response
+        # The account is named in the body alone: whoever was asked knows whose it is.
+        await response.aclose()
+        return await ask(shards[right])
 
     async def _body(self, scope: Scope, receive: Receive) -> bytes | AsyncIterator[bytes]:
         """Return a body that came whole as bytes, a longer one as it comes in. Raises PayloadTooLarge.
@@ -162,6 +197,17 @@ def create() -> Front:
         "reporting": settings.reporting_url,
     }
     return Front(upstreams, create_dashboard(settings), settings.max_body_bytes)
+
+
+def _shards(urls: list[str], scope: Scope) -> list[str]:
+    """Return which URLs may be asked, in their order: of an account its shard's alone."""
+    if len(urls) == 1:
+        return urls
+    account = _ACCOUNT.match(scope["path"])
+    if account:
+        return [urls[shard_of(account["id"], len(urls))]]
+    meant = dict(scope["headers"]).get(_SHARD, b"").decode("latin-1")
+    return [url for number, url in enumerate(urls) if str(number) == meant] or urls
 
 
 def _identifier(headers: _Headers) -> bytes:

@@ -17,7 +17,17 @@ from shared.problems import Forbidden, Problem, Unauthenticated
 from shared.roles import ANY_ROLE, Principal, Role
 from shared.settings import AppSettings
 
-__all__ = ["ANY_ROLE", "ApiKeys", "Authenticator", "JwtVerifier", "Principal", "Role", "require"]
+__all__ = [
+    "ANY_ROLE",
+    "BEARER",
+    "ApiKeys",
+    "Authenticator",
+    "JwtVerifier",
+    "Principal",
+    "Role",
+    "note_refusal",
+    "require",
+]
 
 _LOG = get_trading_logger("keelson.auth", Category.SECURITY)
 _RELOAD_SECONDS = 1.0
@@ -156,7 +166,7 @@ class _HasAuthenticator(Protocol):
     authenticator: Authenticator
 
 
-_BEARER = HTTPBearer(auto_error=False, description="An API key, or a JWT of the configured identity provider.")
+BEARER = HTTPBearer(auto_error=False, description="An API key, or a JWT of the configured identity provider.")
 
 
 def require(*roles: Role) -> Callable[..., Awaitable[Principal]]:
@@ -164,18 +174,18 @@ def require(*roles: Role) -> Callable[..., Awaitable[Principal]]:
     allowed = frozenset(roles)
 
     async def authorised(
-        request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)]
+        request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Security(BEARER)]
     ) -> Principal:
         resources: _HasAuthenticator = request.app.state.resources
         try:
             caller = await resources.authenticator.authenticate(credentials.credentials if credentials else None)
         except Unauthenticated as problem:
-            _refused(request, problem, None)
+            note_refusal(request, problem, None)
             raise
         if not allowed & caller.roles:
             names = ", ".join(sorted(allowed))
             forbidden = Forbidden(f"This needs one of the roles: {names}")
-            _refused(request, forbidden, caller.subject)
+            note_refusal(request, forbidden, caller.subject)
             raise forbidden
         current_principal.set(caller.subject)
         return caller
@@ -184,7 +194,8 @@ def require(*roles: Role) -> Callable[..., Awaitable[Principal]]:
     return authorised
 
 
-def _refused(request: Request, problem: Problem, subject: str | None) -> None:
+def note_refusal(request: Request, problem: Problem, subject: str | None) -> None:
+    """Log that somebody was refused."""
     _LOG.log_access_denied(
         method=request.method, path=request.url.path, status=problem.status, reason=problem.detail, subject=subject
     )

@@ -17,9 +17,13 @@ class ServiceAuth(httpx.Auth):
         self._file = settings.service_token_file
         self._read: tuple[int, str] | None = None
 
+    def token(self) -> str | None:
+        """Return the token as it is now, None where there is none."""
+        return self._token.get_secret_value() if self._token else self._from_file(self._file)
+
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         """Add the headers; a token file is read again when it changed."""
-        token = self._token.get_secret_value() if self._token else self._from_file(self._file)
+        token = self.token()
         if token:
             request.headers["Authorization"] = f"Bearer {token}"
         current = correlation_id.get()

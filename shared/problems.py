@@ -120,6 +120,12 @@ class UnsupportedMediaType(Problem):
     type_, title, status = "unsupported-media-type", "Unsupported media type", 415
 
 
+class Misdirected(Problem):
+    """Another shard of this service answers for what was named."""
+
+    type_, title, status = "misdirected", "Misdirected request", 421
+
+
 class Unprocessable(Problem):
     """The request was understood and its content is not valid."""
 
@@ -134,6 +140,13 @@ class DependencyUnavailable(Problem):
     """Something this service needs does not answer; try again."""
 
     type_, title, status = "dependency-unavailable", "Dependency unavailable", 503
+
+
+class ShardsUnconfirmed(Problem):
+    """It is done here, and other shards have not said in time that it is done there."""
+
+    # Not 503: a proxy in front of replicas takes that for one that stands by, and would ask the next.
+    type_, title, status = "shards-unconfirmed", "Not every shard confirmed", 504
 
 
 def declare(*problems: type[Problem]) -> dict[int | str, dict[str, Any]]:

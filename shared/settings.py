@@ -33,6 +33,16 @@ class SettingsError(Exception):
         super().__init__("bad settings:\n" + "\n".join(f"  {problem}" for problem in problems))
 
 
+def base_urls(text: str, separator: str = ",") -> list[str]:
+    """Return the base URLs of a list, without a slash at the end. Raises ValueError where one is none."""
+    urls = [each.strip().rstrip("/") for each in text.split(separator)]
+    for url in urls:
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https"} or not parts.netloc:
+            raise ValueError("must be an http or https URL")
+    return urls
+
+
 class AppSettings(BaseSettings):
     """What every process needs that answers HTTP."""
 
@@ -52,7 +62,11 @@ class AppSettings(BaseSettings):
     jwt_roles_claim: str = Field(default="roles", description="The claim that lists a caller's roles.")
     service_token: SecretStr | None = Field(default=None, description="Bearer token for calls to the other services.")
     service_token_file: Path | None = Field(default=None, description="File that holds the service token.")
-    risk_url: str = Field(default="http://127.0.0.1:8080", description="Base URL of risk, without the API prefix.")
+    risk_url: str = Field(
+        default="http://127.0.0.1:8080",
+        description="Base URL of risk, without the API prefix; of several shards all in their order, "
+        "separated by commas.",
+    )
     marketdata_url: str = Field(default="http://127.0.0.1:8080", description="Base URL of marketdata.")
     ml_url: str = Field(default="http://127.0.0.1:8080", description="Base URL of ml.")
     reporting_url: str = Field(default="http://127.0.0.1:8080", description="Base URL of reporting.")
@@ -72,15 +86,20 @@ class AppSettings(BaseSettings):
         description="Keeps lines while Elasticsearch is away; re-sent once it is back.",
     )
 
-    @field_validator("risk_url", "marketdata_url", "ml_url", "reporting_url", "jwt_jwks_url", "elasticsearch_url")
+    @field_validator("marketdata_url", "ml_url", "reporting_url", "jwt_jwks_url", "elasticsearch_url")
     @classmethod
     def _http_url(cls, value: str | None) -> str | None:
-        if value is None:
-            return None
-        parts = urlsplit(value)
-        if parts.scheme not in {"http", "https"} or not parts.netloc:
-            raise ValueError("must be an http or https URL")
-        return value.rstrip("/")
+        return None if value is None else base_urls(value, "\n")[0]
+
+    @field_validator("risk_url")
+    @classmethod
+    def _http_urls(cls, value: str) -> str:
+        return ",".join(base_urls(value))
+
+    @property
+    def risk_urls(self) -> list[str]:
+        """Return the base URL of each shard of risk, in their order."""
+        return self.risk_url.split(",")
 
     @model_validator(mode="after")
     def _jwt_is_whole(self) -> Self:

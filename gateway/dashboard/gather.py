@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import httpx
 from pydantic import BaseModel, ValidationError
 
+from gateway.dashboard.shards import once, together
 from shared.schemas.accounts import AccountStatus
 from shared.schemas.base import Page
 from shared.schemas.dashboard import Dashboard, DependencyView, Section, ServiceView
@@ -30,21 +31,28 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """The client and the base URL of each service."""
+    """The client and the base URL of each service; of several shards all in their order, separated by commas."""
 
     client: httpx.AsyncClient
     urls: Mapping[str, str]
 
+    def each(self) -> dict[str, str]:
+        """Return the base URLs by name; shards by theirs and their number."""
+        found: dict[str, str] = {}
+        for name, urls in self.urls.items():
+            shards = urls.split(",")
+            found |= {name: shards[0]} if len(shards) == 1 else {f"{name}-{n}": url for n, url in enumerate(shards)}
+        return found
+
 
 async def gather(sources: Sources, headers: Mapping[str, str], now: datetime) -> Dashboard:
     """Return the document. A service that does not answer leaves its parts null, and says why."""
-    names = list(sources.urls)
     ask = _Asker(sources, headers)
     (services, accounts, switches, feeds, models), (ledger, trades, rollups) = await asyncio.gather(
         asyncio.gather(
-            asyncio.gather(*(_service(sources, name) for name in names)),
-            ask("risk", "/accounts", Page[AccountStatus], limit=_ACCOUNTS),
-            ask("risk", "/kill-switches", Page[KillSwitchView], active=True, limit=_ALL),
+            asyncio.gather(*(_service(sources, name, url) for name, url in sources.each().items())),
+            ask.shards("risk", "/accounts", Page[AccountStatus], limit=_ACCOUNTS),
+            ask.shards("risk", "/kill-switches", Page[KillSwitchView], active=True, limit=_ALL),
             ask("marketdata", "/feeds", Page[FeedStatus], limit=_ALL),
             ask("ml", "/models", Page[ModelView], limit=_ALL),
         ),
@@ -54,19 +62,20 @@ async def gather(sources: Sources, headers: Mapping[str, str], now: datetime) ->
             ask("reporting", "/rollups", Page[DailyRollup], limit=_NEWEST),
         ),
     )
-    newest = accounts.data.items[0].simulation_id if accounts.data and accounts.data.items else None
+    shown = together(accounts)
+    newest = shown.data[0].simulation_id if shown.data else None
     counted: Section[Counts]
-    if accounts.data is None:
+    if shown.data is None:
         # Counts of the live accounts would pass for those of the run that is on.
-        counted = Section(unavailable=f"whose to show is not known: {accounts.unavailable}")
+        counted = Section(unavailable=f"whose to show is not known: {shown.unavailable}")
     else:
         counted = await ask("reporting", "/counts", Counts, **({"simulation_id": newest} if newest else {}))
     return Dashboard(
         generated_at=now,
         services=list(services),
-        accounts=_items(accounts),
-        more_accounts=accounts.data is not None and accounts.data.next_cursor is not None,
-        kill_switches=_items(switches),
+        accounts=shown,
+        more_accounts=any(each.data is not None and each.data.next_cursor is not None for each in accounts),
+        kill_switches=once(together(switches)),
         simulation_id=newest,
         counts=counted,
         feeds=_items(feeds),
@@ -84,25 +93,36 @@ class _Asker:
 
     async def __call__(self, service: str, path: str, kind: type[M], **params: Any) -> Section[M]:
         """Return a service's answer, or why there is none."""
-        url = f"{self._sources.urls[service]}/api/v1/{service}{path}"
+        return await self._ask(service, service, self._sources.urls[service], path, kind, params)
+
+    async def shards(self, service: str, path: str, kind: type[M], **params: Any) -> list[Section[M]]:
+        """Return the answer of each shard of a service, or why there is none."""
+        named = {name: url for name, url in self._sources.each().items() if name.partition("-")[0] == service}
+        asking = [self._ask(name, service, url, path, kind, params) for name, url in named.items()]
+        return await asyncio.gather(*asking)
+
+    async def _ask(
+        self, name: str, service: str, base: str, path: str, kind: type[M], params: Mapping[str, Any]
+    ) -> Section[M]:
+        url = f"{base}/api/v1/{service}{path}"
         try:
             async with asyncio.timeout(_SECONDS):
-                answer = await self._sources.client.get(url, params=params, headers=dict(self._headers))
+                answer = await self._sources.client.get(url, params=dict(params), headers=dict(self._headers))
             if answer.status_code != httpx.codes.OK:
-                return Section(unavailable=f"{service} answered {answer.status_code}{_detail(answer)}")
+                return Section(unavailable=f"{name} answered {answer.status_code}{_detail(answer)}")
             return Section(data=kind.model_validate_json(answer.content))
         except TimeoutError:
-            return Section(unavailable=f"{service} does not answer within {_SECONDS:g} s")
+            return Section(unavailable=f"{name} does not answer within {_SECONDS:g} s")
         except httpx.HTTPError as error:
-            return Section(unavailable=f"{service} does not answer ({type(error).__name__})")
+            return Section(unavailable=f"{name} does not answer ({type(error).__name__})")
         except ValidationError:
-            return Section(unavailable=f"{service} gave an answer that cannot be read")
+            return Section(unavailable=f"{name} gave an answer that cannot be read")
 
 
-async def _service(sources: Sources, name: str) -> ServiceView:
+async def _service(sources: Sources, name: str, url: str) -> ServiceView:
     try:
         async with asyncio.timeout(_READY_SECONDS):
-            answer = await sources.client.get(f"{sources.urls[name]}/readyz")
+            answer = await sources.client.get(f"{url}/readyz")
         document = answer.json()
         dependencies = [
             DependencyView(name=key, ok=value["ok"], detail=value.get("detail"))

@@ -10,9 +10,8 @@ from shared.auth import ANY_ROLE, Principal, require
 from shared.schemas.base import Identifier
 
 
-async def _progress(request: Request) -> Progress:
-    found: Progress = request.app.state.worker.progress
-    return found
+async def _progress(request: Request) -> list[Progress]:
+    return [worker.progress for worker in request.app.state.workers]
 
 
 async def _filter(
@@ -23,6 +22,6 @@ async def _filter(
     return Filter(account_id, strategy_id, simulation_id)
 
 
-ProgressDep = Annotated[Progress, Depends(_progress)]
+ProgressDep = Annotated[list[Progress], Depends(_progress)]
 FilterDep = Annotated[Filter, Depends(_filter)]
 ReaderDep = Annotated[Principal, Depends(require(*ANY_ROLE))]

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -14,50 +15,52 @@ from shared.pagination import decode_cursor, encode_cursor
 from shared.schemas.base import Page
 from shared.schemas.reporting import Counts, DailyRollup, Trade
 
+T = TypeVar("T")
 
-async def position(session: AsyncSession) -> Position:
-    """Return how far the ledger has read."""
-    return await store.position(session)
+
+async def position(session: AsyncSession, shard: int) -> Position:
+    """Return how far the ledger has read a shard's journal."""
+    return await store.position(session, shard)
 
 
 async def apply(
-    session: AsyncSession, before: Position, entries: Sequence[JournalRow], now: datetime
+    session: AsyncSession, shard: int, before: Position, entries: Sequence[JournalRow], now: datetime
 ) -> Changes | None:
-    """Take rows into the ledger and return what they changed, None where another process took them first.
+    """Take rows of a shard's journal into the ledger; return what they changed, None where another process took them.
 
     Raises MalformedRowError.
     """
     changes = fold(entries)
-    held = await store.position(session, lock=True)
+    await store.begin(session, shard)
+    held = await store.position(session, shard, lock=True)
     if held.seq != before.seq:
         return None
-    await store.put(session, changes)
+    await store.put(session, shard, changes)
     for seq, day in changes.days:
         trades = await store.day_trades(session, day.account_id, day.session_date)
         counts = await store.day_counts(session, day.account_id, day.session_date)
-        await store.put_rollups(session, roll_up(seq, day, trades, counts))
-    await store.move(session, entries[-1].seq, entries[-1].hash, now)
+        await store.put_rollups(session, shard, roll_up(seq, day, trades, counts))
+    await store.move(session, shard, entries[-1].seq, entries[-1].hash, now)
     return changes
 
 
 async def list_trades(session: AsyncSession, wanted: Filter, cursor: str | None, limit: int) -> Page[Trade]:
     """Return a page of trades, the newest first."""
-    before = int(decode_cursor(cursor, seq=int)["seq"]) if cursor else None
-    found = await store.list_trades(session, wanted, before, limit + 1)
-    following = encode_cursor({"seq": found[limit - 1].journal_seq}) if len(found) > limit else None
-    return Page(items=found[:limit], next_cursor=following)
+    return _page(await store.list_trades(session, wanted, _before(cursor), limit + 1), limit)
 
 
 async def list_rollups(session: AsyncSession, wanted: Filter, cursor: str | None, limit: int) -> Page[DailyRollup]:
     """Return a page of roll-ups, the newest first."""
-    values = decode_cursor(cursor, seq=int, strategy=str) if cursor else None
-    before = (int(values["seq"]), str(values["strategy"])) if values else None
-    found = await store.list_rollups(session, wanted, before, limit + 1)
-    if len(found) <= limit:
-        return Page(items=found)
-    last = found[limit - 1]
-    following = encode_cursor({"seq": last.journal_seq, "strategy": last.strategy_id or ""})
-    return Page(items=found[:limit], next_cursor=following)
+    return _page(await store.list_rollups(session, wanted, _before(cursor), limit + 1), limit)
+
+
+def _before(cursor: str | None) -> int | None:
+    return int(decode_cursor(cursor, id=int)["id"]) if cursor else None
+
+
+def _page(found: Sequence[tuple[int, T]], limit: int) -> Page[T]:
+    following = encode_cursor({"id": found[limit - 1][0]}) if len(found) > limit else None
+    return Page(items=[item for _, item in found[:limit]], next_cursor=following)
 
 
 async def counts(session: AsyncSession, simulation_id: str | None) -> Counts:

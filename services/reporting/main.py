@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from fastapi import FastAPI
 
@@ -24,17 +24,22 @@ def create(settings: ReportingSettings | None = None, clock: Clock | None = None
 
     @asynccontextmanager
     async def lifespan(app: FastAPI, resources: Resources) -> AsyncIterator[None]:
-        async with service_client(known, known.risk_url) as risk:
-            worker = Worker(resources.database, risk, resources.clock, known)
-            app.state.worker = worker
-            task = asyncio.create_task(worker.run())
+        async with AsyncExitStack() as stack:
+            clients = [await stack.enter_async_context(service_client(known, url)) for url in known.risk_urls]
+            app.state.workers = [
+                Worker(resources.database, risk, resources.clock, known, shard) for shard, risk in enumerate(clients)
+            ]
+            tasks = [asyncio.create_task(worker.run()) for worker in app.state.workers]
             try:
                 yield
             finally:
-                await stop(task)
+                for task in tasks:
+                    await stop(task)
 
     async def ledger_check() -> str | None:
-        return await app.state.worker.problem()  # type: ignore[no-any-return]
+        workers: list[Worker] = app.state.workers
+        problems = [await worker.problem() for worker in workers]
+        return next((problem for problem in problems if problem is not None), None)
 
     app = create_app(
         name="reporting",

@@ -2,8 +2,8 @@
 
 from prometheus_client import Counter, Gauge
 
-CURSOR = Gauge("reporting_ledger_seq", "Newest journal row in the ledger.")
-LAG = Gauge("reporting_ledger_lag_rows", "Journal rows not yet in the ledger, as last seen.")
+CURSOR = Gauge("reporting_ledger_seq", "Newest row of a shard's journal in the ledger.", ["shard"])
+LAG = Gauge("reporting_ledger_lag_rows", "Journal rows not yet in the ledger, as last seen.", ["shard"])
 ROWS = Counter("reporting_journal_rows_total", "Journal rows applied.")
 TRADES = Counter("reporting_trades_total", "Trades booked.")
 ROLLUPS = Counter("reporting_rollups_total", "Days rolled up.")

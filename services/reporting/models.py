@@ -4,7 +4,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, CheckConstraint, Date, Index, SmallInteger, Text
+from sqlalchemy import JSON, BigInteger, Date, Identity, Index, SmallInteger, Text, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from shared.database import MONEY, TIMESTAMP, schema_metadata
@@ -20,12 +20,11 @@ class Base(DeclarativeBase):
 
 
 class Cursor(Base):
-    """The newest journal row the ledger has taken in: one row."""
+    """The newest row the ledger has taken in of each shard's journal."""
 
     __tablename__ = "cursor"
-    __table_args__ = (CheckConstraint("id = 1", name="one_row"),)
 
-    id: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=False)
+    shard: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=False)
     seq: Mapped[int]
     hash: Mapped[str]
     updated_at: Mapped[datetime | None]
@@ -45,9 +44,15 @@ class TradeRow(Base):
     """A trade; rows never change."""
 
     __tablename__ = "trade"
-    __table_args__ = (Index("ix_trade_account_id_session_date", "account_id", "session_date"),)
+    __table_args__ = (
+        Index("ix_trade_account_id_session_date", "account_id", "session_date"),
+        UniqueConstraint("shard", "journal_seq", name="uq_trade_shard_journal_seq"),
+    )
 
-    journal_seq: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    # The order of the ledger: those of several journals have none in common.
+    id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
+    shard: Mapped[int] = mapped_column(SmallInteger)
+    journal_seq: Mapped[int]
     trade_id: Mapped[str]
     account_id: Mapped[str]
     simulation_id: Mapped[str | None]
@@ -100,5 +105,7 @@ class RollupRow(Base):
     session_date: Mapped[date] = mapped_column(primary_key=True)
     strategy_id: Mapped[str] = mapped_column(primary_key=True)
     simulation_id: Mapped[str | None]
-    journal_seq: Mapped[int] = mapped_column(index=True)
+    id: Mapped[int] = mapped_column(Identity(always=True), index=True)
+    shard: Mapped[int] = mapped_column(SmallInteger)
+    journal_seq: Mapped[int]
     document: Mapped[dict[str, Any]] = mapped_column(JSON)

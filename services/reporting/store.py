@@ -6,13 +6,14 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Select, func, select, tuple_, update
+from sqlalchemy import Select, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.reporting.core.ledger import BookedTrade, Changes, DayOf
 from services.reporting.core.rollup import DayCounts, DayTrade
 from services.reporting.models import Cursor, DecisionCount, DenialCount, LedgerAccount, RollupRow, TradeRow
+from shared.journal import GENESIS_HASH
 from shared.schemas.reporting import DailyRollup, Trade
 
 _TRADE_FIELDS = tuple(Trade.model_fields)
@@ -25,6 +26,9 @@ class Position:
     seq: int
     hash: str
     updated_at: datetime | None
+
+
+_BEGINNING = Position(0, GENESIS_HASH, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,20 +45,26 @@ async def see_one_moment(session: AsyncSession) -> None:
     await session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
 
 
-async def position(session: AsyncSession, *, lock: bool = False) -> Position:
-    """Return how far the ledger has read; locked, nobody else moves it until the transaction ends."""
-    query = select(Cursor.seq, Cursor.hash, Cursor.updated_at)
-    row = (await session.execute(query.with_for_update() if lock else query)).one()
-    return Position(row.seq, row.hash, row.updated_at)
+async def position(session: AsyncSession, shard: int, *, lock: bool = False) -> Position:
+    """Return how far the ledger has read a shard's journal; locked, nobody else moves it until the transaction ends."""
+    query = select(Cursor.seq, Cursor.hash, Cursor.updated_at).where(Cursor.shard == shard)
+    row = (await session.execute(query.with_for_update() if lock else query)).one_or_none()
+    return _BEGINNING if row is None else Position(row.seq, row.hash, row.updated_at)
 
 
-async def move(session: AsyncSession, seq: int, digest: str, now: datetime) -> None:
-    """Say how far the ledger has read."""
-    await session.execute(update(Cursor).values(seq=seq, hash=digest, updated_at=now))
+async def begin(session: AsyncSession, shard: int) -> None:
+    """Have a cursor for a shard, at the beginning where there is none."""
+    first = {"shard": shard, "seq": _BEGINNING.seq, "hash": _BEGINNING.hash}
+    await session.execute(insert(Cursor).values(first).on_conflict_do_nothing())
 
 
-async def put(session: AsyncSession, changes: Changes) -> None:
-    """Store what a page changes, roll-ups aside."""
+async def move(session: AsyncSession, shard: int, seq: int, digest: str, now: datetime) -> None:
+    """Say how far the ledger has read a shard's journal."""
+    await session.execute(update(Cursor).where(Cursor.shard == shard).values(seq=seq, hash=digest, updated_at=now))
+
+
+async def put(session: AsyncSession, shard: int, changes: Changes) -> None:
+    """Store what a page of a shard's journal changes, roll-ups aside."""
     if changes.accounts:
         accounts = [
             {"account_id": opened.account_id, "simulation_id": opened.simulation_id, "currency": opened.base_currency}
@@ -62,7 +72,7 @@ async def put(session: AsyncSession, changes: Changes) -> None:
         ]
         await session.execute(insert(LedgerAccount), accounts)
     if changes.trades:
-        await session.execute(insert(TradeRow), [_trade_values(booked) for booked in changes.trades])
+        await session.execute(insert(TradeRow), [_trade_values(shard, booked) for booked in changes.trades])
     days = changes.approved.keys() | changes.denied.keys()
     if days:
         statement = insert(DecisionCount)
@@ -88,9 +98,7 @@ async def put(session: AsyncSession, changes: Changes) -> None:
 async def day_trades(session: AsyncSession, account_id: str, day: date) -> list[DayTrade]:
     """Return the trades of an account's day."""
     query = (
-        select(TradeRow)
-        .where(TradeRow.account_id == account_id, TradeRow.session_date == day)
-        .order_by(TradeRow.journal_seq)
+        select(TradeRow).where(TradeRow.account_id == account_id, TradeRow.session_date == day).order_by(TradeRow.id)
     )
     return [
         DayTrade(
@@ -117,45 +125,43 @@ async def day_counts(session: AsyncSession, account_id: str, day: date) -> dict[
     return counts
 
 
-async def put_rollups(session: AsyncSession, rollups: Sequence[DailyRollup]) -> None:
-    """Store roll-ups."""
+async def put_rollups(session: AsyncSession, shard: int, rollups: Sequence[DailyRollup]) -> None:
+    """Store roll-ups of a shard's accounts."""
     values = [
         {
             "account_id": rollup.account_id,
             "session_date": rollup.session_date,
             "strategy_id": rollup.strategy_id or "",
             "simulation_id": rollup.simulation_id,
+            "shard": shard,
             "journal_seq": rollup.journal_seq,
-            "document": rollup.model_dump(mode="json"),
+            "document": rollup.model_copy(update={"shard": shard}).model_dump(mode="json"),
         }
-        for rollup in rollups
+        # Listed the newest first: of a day by strategy backwards, and the whole account last, as before.
+        for rollup in sorted(rollups, key=lambda each: each.strategy_id or "")
     ]
     await session.execute(insert(RollupRow), values)
 
 
-async def list_trades(session: AsyncSession, wanted: Filter, before: int | None, limit: int) -> list[Trade]:
-    """Return trades, the newest first."""
-    query = _filtered(select(TradeRow), TradeRow, wanted).order_by(TradeRow.journal_seq.desc()).limit(limit)
+async def list_trades(session: AsyncSession, wanted: Filter, before: int | None, limit: int) -> list[tuple[int, Trade]]:
+    """Return trades, the newest first, each with its place in the ledger."""
+    query = _filtered(select(TradeRow), TradeRow, wanted).order_by(TradeRow.id.desc()).limit(limit)
     if before is not None:
-        query = query.where(TradeRow.journal_seq < before)
+        query = query.where(TradeRow.id < before)
     return [
-        Trade.model_validate({name: getattr(row, name) for name in _TRADE_FIELDS})
+        (row.id, Trade.model_validate({name: getattr(row, name) for name in _TRADE_FIELDS}))
         for row in await session.scalars(query)
     ]
 
 
 async def list_rollups(
-    session: AsyncSession, wanted: Filter, before: tuple[int, str] | None, limit: int
-) -> list[DailyRollup]:
-    """Return roll-ups, the newest first."""
-    query = (
-        _filtered(select(RollupRow), RollupRow, wanted)
-        .order_by(RollupRow.journal_seq.desc(), RollupRow.strategy_id.desc())
-        .limit(limit)
-    )
+    session: AsyncSession, wanted: Filter, before: int | None, limit: int
+) -> list[tuple[int, DailyRollup]]:
+    """Return roll-ups, the newest first, each with its place in the ledger."""
+    query = _filtered(select(RollupRow), RollupRow, wanted).order_by(RollupRow.id.desc()).limit(limit)
     if before is not None:
-        query = query.where(tuple_(RollupRow.journal_seq, RollupRow.strategy_id) < tuple_(*before))
-    return [DailyRollup.model_validate(row.document) for row in await session.scalars(query)]
+        query = query.where(RollupRow.id < before)
+    return [(row.id, DailyRollup.model_validate(row.document)) for row in await session.scalars(query)]
 
 
 async def totals(session: AsyncSession) -> tuple[int, int]:
@@ -229,12 +235,13 @@ def _day(day: DayOf) -> dict[str, Any]:
     return {"account_id": day.account_id, "session_date": day.session_date, "strategy_id": day.strategy_id}
 
 
-def _trade_values(booked: BookedTrade) -> dict[str, Any]:
+def _trade_values(shard: int, booked: BookedTrade) -> dict[str, Any]:
     trade = booked.trade
     values = {name: getattr(trade, name) for name in _TRADE_FIELDS}
     telemetry = trade.telemetry.model_dump(mode="json") if trade.telemetry else None
     return {
         **values,
+        "shard": shard,
         "side": trade.side.value,
         "telemetry": telemetry,
         "notional": booked.notional,

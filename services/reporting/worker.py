@@ -16,6 +16,7 @@ from services.reporting.store import Position
 from shared.clock import Clock
 from shared.database import UNAVAILABLE, Database
 from shared.logging import Category, get_trading_logger
+from shared.shards import SHARD_HEADER
 
 _LOG = get_trading_logger("keelson.reporting.worker", Category.AUDIT)
 _LONGEST_PAUSE = 2.0
@@ -36,12 +37,16 @@ class Progress:
 
 
 class Worker:
-    """Follow the journal page by page: rows, what they change and the cursor are one transaction.
+    """Follow one shard's journal page by page: rows, what they change and the cursor are one transaction.
 
     Several processes may run; whoever holds the cursor's row applies, the others find it moved.
     """
 
-    def __init__(self, database: Database, risk: httpx.AsyncClient, clock: Clock, settings: ReportingSettings) -> None:
+    def __init__(
+        self, database: Database, risk: httpx.AsyncClient, clock: Clock, settings: ReportingSettings, shard: int = 0
+    ) -> None:
+        self._shard = shard
+        self._label = str(shard)
         self._database = database
         self._risk = risk
         self._clock = clock
@@ -79,10 +84,10 @@ class Worker:
     async def step(self) -> int:
         """Apply the next page; return how many rows it had."""
         async with self._database.session() as session:
-            before = await handlers.position(session)
+            before = await handlers.position(session, self._shard)
         page = await self._fetch(before)
         self.progress.journal_last_seq = page.last_seq
-        LAG.set(page.last_seq - before.seq)
+        LAG.labels(self._label).set(page.last_seq - before.seq)
         if page.last_seq < before.seq:
             raise JournalBrokenError(f"the journal ends at row {page.last_seq}, row {before.seq} was read")
         problem = chain_problem(before.seq, before.hash, page.items)
@@ -93,13 +98,15 @@ class Worker:
                 raise JournalBrokenError(f"rows {before.seq + 1} to {page.last_seq} are missing")
             return 0
         async with self._database.session() as session:
-            changes = await handlers.apply(session, before, page.items, self._clock.now())
+            changes = await handlers.apply(session, self._shard, before, page.items, self._clock.now())
         if changes is not None:
             self._count(page, changes)
         return len(page.items)
 
     async def _fetch(self, before: Position) -> JournalRows:
-        answer = await self._risk.get(_PATH, params={"after": before.seq, "limit": self._page})
+        answer = await self._risk.get(
+            _PATH, params={"after": before.seq, "limit": self._page}, headers={SHARD_HEADER: self._label}
+        )
         answer.raise_for_status()
         try:
             return JournalRows.model_validate_json(answer.content)
@@ -110,8 +117,8 @@ class Worker:
     def _count(self, page: JournalRows, changes: Changes) -> None:
         """Measure a page that is durable."""
         newest = page.items[-1].seq
-        CURSOR.set(newest)
-        LAG.set(max(page.last_seq - newest, 0))
+        CURSOR.labels(self._label).set(newest)
+        LAG.labels(self._label).set(max(page.last_seq - newest, 0))
         ROWS.inc(len(page.items))
         TRADES.inc(len(changes.trades))
         ROLLUPS.inc(len(changes.days))
@@ -122,7 +129,7 @@ class Worker:
     def _went_on(self) -> None:
         self.progress.unreachable = self.progress.broken = None
         if self._said is not None:
-            _LOG.info("the ledger goes on")
+            _LOG.info("the ledger goes on", shard=self._shard)
             self._said = None
 
     def _failed(self, reason: str, error: Exception, pause: float) -> float:
@@ -132,5 +139,5 @@ class Worker:
         if saying != self._said:
             self._said = saying
             say = _LOG.exception if reason == "error" else _LOG.error
-            say("the ledger stands still", reason=reason, error=str(error))
+            say("the ledger stands still", shard=self._shard, reason=reason, error=str(error))
         return min(max(pause, self._poll) * 2, _LONGEST_PAUSE)

@@ -1,6 +1,7 @@
 """Tell execution to cancel what a kill switch stops, again and again until it says that it has."""
 
 import asyncio
+from functools import partial
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -31,7 +32,7 @@ async def publish_cancels(redis: Redis, engine: Engine) -> None:
         try:
             with engine.broadcast.listen(_PULLED) as rows:
                 while True:
-                    await publish(redis, CANCELS_STREAM, await engine.read(_owed))
+                    await publish(redis, CANCELS_STREAM, await engine.read(partial(_owed, engine.shard.number)))
                     away = False
                     if not await _wait_for_switch(rows):
                         break
@@ -54,7 +55,7 @@ async def _wait_for_switch(rows: "asyncio.Queue[Row | None]") -> bool:
         return True
 
 
-def _owed(state: FirmState) -> list[CancelAll]:
+def _owed(shard: int, state: FirmState) -> list[CancelAll]:
     return [
         CancelAll(
             kill_switch_id=switch.kill_switch_id,
@@ -64,6 +65,7 @@ def _owed(state: FirmState) -> list[CancelAll]:
             kill_epoch=switch.kill_epoch,
             reason=switch.reason,
             ts_event=switch.activated_at,
+            shard=shard,
         )
         for switches in state.stopped.values()
         for switch in switches.values()

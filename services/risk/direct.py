@@ -2,6 +2,7 @@
 
 from services.risk.engine import Engine
 from services.risk.handlers import orders as handlers
+from services.risk.sharding import require_own
 from shared.auth import Principal, Role
 from shared.direct import Direct
 from shared.schemas.decisions import Decision, DecisionContent
@@ -15,12 +16,15 @@ def direct_routes(engine: Engine) -> list[Direct]:
     """Return what is answered directly: orders, batches of them, and what-ifs."""
 
     async def place(path: dict[str, str], order: Order, caller: Principal) -> Decision:
+        require_own(engine.shard, path["account_id"])
         return await handlers.place_order(engine, path["account_id"], order, caller)
 
     async def place_all(path: dict[str, str], batch: OrderBatch, caller: Principal) -> OrderBatchResult:
+        require_own(engine.shard, path["account_id"])
         return await handlers.place_orders(engine, path["account_id"], batch, caller)
 
     async def check(path: dict[str, str], order: Order, _: Principal) -> DecisionContent:
+        require_own(engine.shard, path["account_id"])
         return await handlers.check_order(engine, path["account_id"], order)
 
     return [

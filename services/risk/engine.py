@@ -33,6 +33,7 @@ from services.risk.metrics import (
 )
 from services.risk.replica import JournalBrokenError, Replica, Restore
 from services.risk.settings import RiskSettings
+from services.risk.sharding import ForeignJournalError, refuse_foreign_accounts, refuse_foreign_journal
 from services.risk.store import DeposedError, Lease, follow_pages, try_lease
 from services.risk.vigil import Vigil
 from shared.clock import Clock
@@ -71,6 +72,7 @@ class Engine:
         self._database = database
         self.clock = clock
         self._settings = settings
+        self.shard = settings.shard
         self._vigil = Vigil(settings.risk_kill_acknowledge_seconds)
         self._differs = False
         self._faults = Faults(settings.risk_fault_limit)
@@ -121,6 +123,7 @@ class Engine:
                 # Before it may lead: whoever leads must be quick, or another takes it for hung.
                 await self._replica.catch_up(follow_pages(self._database))
                 self._compare_with_leader()
+                await refuse_foreign_journal(self._database, self.shard, self._replica.state.accounts)
                 async with try_lease(self._database, self._settings.risk_commit_seconds) as lease:
                     if lease is not None:
                         await self._lead(lease)
@@ -129,6 +132,8 @@ class Engine:
                 self._stand_down("the journal cannot be reached", error)
             except DeposedError:
                 self._stand_down("another process took the lead")
+            except ForeignJournalError as error:
+                self._stand_down(str(error), error)
             except JournalBrokenError as error:
                 # Folded up to the bad row, and perhaps into it: nothing of it can be relied on.
                 self._replica = Replica(self.restore)
@@ -172,6 +177,8 @@ class Engine:
         tip = self._replica.tip
         if tip.seq != lease.last_seq:
             raise JournalBrokenError(f"it ends at row {tip.seq}, and row {lease.last_seq} was written")
+        refuse_foreign_accounts(self.shard, self._replica.state.accounts)
+        await lease.claim(self.shard)
         show_kill_switches(self._replica.state)
         self._vigil.begin()
         # What is known by now stays: looking for rubbish in it again and again would hold every order up.
@@ -181,7 +188,7 @@ class Engine:
         await self._carry_out(lease, begin)
         await begin.done
         if self._faults.too_many(self.clock.now()):
-            await self._carry_out(lease, job(system_error(self._replica.tip.seq)))
+            await self._carry_out(lease, job(system_error(self._replica.tip.seq, self.shard)))
 
     def _compare_with_leader(self) -> None:
         """Alert where this process, once it leads, would decide by another build or configuration."""

@@ -2,8 +2,10 @@
 
 from datetime import datetime, timedelta
 
+from services.risk.core.alike import OF_ANY_SHARD
 from services.risk.core.commands import THE_ENGINE, ActivateKillSwitch
 from shared.schemas.kill_switches import KillReason, KillScope, KillSwitchCreate
+from shared.shards import Shard
 
 _WINDOW = timedelta(minutes=1)
 
@@ -27,7 +29,8 @@ class Faults:
         return True
 
 
-def system_error(seq: int) -> ActivateKillSwitch:
-    """Return the command that stops the firm; reductions pass."""
+def system_error(seq: int, shard: Shard) -> ActivateKillSwitch:
+    """Return the command that stops the firm; reductions pass. The id is no other shard's: they all get the switch."""
     request = KillSwitchCreate(scope=KillScope.FIRM, reason="the risk engine failed repeatedly", allow_reducing=True)
-    return ActivateKillSwitch(f"auto-system-error-{seq}", request, KillReason.SYSTEM_ERROR, THE_ENGINE)
+    name = f"auto-system-error-{seq}" if shard.of == 1 else f"{OF_ANY_SHARD}{shard.number}-{seq}"
+    return ActivateKillSwitch(name, request, KillReason.SYSTEM_ERROR, THE_ENGINE)

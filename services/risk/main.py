@@ -6,13 +6,16 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 
-from fastapi import FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 
+from services.risk.alike import keep_alike
 from services.risk.cancels import publish_cancels
 from services.risk.checkpoints import journal_hashes, keep_checkpoints
+from services.risk.dependencies import of_this_shard
 from services.risk.direct import direct_routes
 from services.risk.engine import Engine
 from services.risk.history import HistoryKeeper
+from services.risk.peers import Peers
 from services.risk.routes import accounts, history, journal, market, orders, switches, value_at_risk
 from services.risk.settings import RiskSettings
 from services.risk.snapshots import keep_snapshots, restore
@@ -20,6 +23,7 @@ from services.risk.worker import consume_marks
 from shared.app import create_app
 from shared.clock import Clock, SystemClock
 from shared.database import Database
+from shared.problems import BadRequest, Misdirected, declare
 from shared.resources import Resources
 from shared.settings import settings_of_process
 from shared.tasks import stop
@@ -37,6 +41,7 @@ def create(settings: RiskSettings | None = None, clock: Clock | None = None) -> 
 
     @asynccontextmanager
     async def lifespan(app: FastAPI, resources: Resources) -> AsyncIterator[None]:
+        peers = app.state.peers = Peers(settings, resources.authenticator)
         tasks = [
             asyncio.create_task(engine.run()),
             # Stopped before the engine: it signs the last row while this process still leads.
@@ -45,6 +50,7 @@ def create(settings: RiskSettings | None = None, clock: Clock | None = None) -> 
             ),
             asyncio.create_task(consume_marks(resources.redis, engine)),
             asyncio.create_task(publish_cancels(resources.redis, engine)),
+            asyncio.create_task(keep_alike(engine, peers)),
             asyncio.create_task(keep_snapshots(settings, engine, resources.database)),
             asyncio.create_task(HistoryKeeper(engine, resources.database).keep()),
         ]
@@ -53,23 +59,27 @@ def create(settings: RiskSettings | None = None, clock: Clock | None = None) -> 
         finally:
             for task in reversed(tasks):
                 await stop(task)
+            await peers.close()
             await database.dispose()
 
+    routes = APIRouter(dependencies=[Depends(of_this_shard)], responses=declare(BadRequest, Misdirected))
+    # What is asked most is matched first.
+    for each in (
+        orders.router,
+        accounts.router,
+        market.router,
+        switches.router,
+        history.router,
+        value_at_risk.router,
+        journal.router,
+        journal.stream_router,
+    ):
+        routes.include_router(each)
     app = create_app(
         name="risk",
         settings=settings,
         clock=clock,
-        # What is asked most is matched first.
-        routers=[
-            orders.router,
-            accounts.router,
-            market.router,
-            switches.router,
-            history.router,
-            value_at_risk.router,
-            journal.router,
-            journal.stream_router,
-        ],
+        routers=[routes],
         checks={"engine": engine.problem},
         lifespan=lifespan,
         direct=direct_routes(engine),

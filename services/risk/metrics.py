@@ -31,6 +31,11 @@ for _scope in KillScope:
 UNACKNOWLEDGED = Gauge(
     "risk_kill_switch_unacknowledged", "Kill switches whose cancels no execution engine has acknowledged in time."
 )
+SHARD_UNCONFIRMED = Gauge(
+    "risk_shard_unconfirmed",
+    "Kill switches, and releases of them, that another shard has not confirmed; it goes on being told.",
+    ["peer"],
+)
 LEADER = Gauge("risk_is_leader", "1 while this process leads and may approve.")
 MISMATCH = Gauge("risk_configuration_mismatch", "1 on a standby whose build or configuration is not the leader's.")
 NEWEST_MARK = Gauge(

@@ -48,6 +48,9 @@ class Leader(Base):
     last_seq: Mapped[int]
     renewed_at: Mapped[datetime]
     backend: Mapped[int | None] = mapped_column(Integer)
+    # Of which shard this journal is, written by the first who leads.
+    shard: Mapped[int | None] = mapped_column(SmallInteger)
+    shards: Mapped[int | None] = mapped_column(SmallInteger)
 
 
 class PortfolioHistory(Base):

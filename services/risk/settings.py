@@ -7,10 +7,11 @@ from typing import ClassVar, Self
 
 from pydantic import Field, model_validator
 
-from shared.settings import ServiceSettings
+from shared.settings import ServiceSettings, base_urls
+from shared.shards import Shard
 
 # What must be the same on every node, or they would decide differently.
-_POLICY = ("environment", "boot_halted", "four_eyes", "risk_batch", "risk_queue")
+_POLICY = ("environment", "boot_halted", "four_eyes", "risk_batch", "risk_queue", "risk_shards", "risk_shard")
 
 
 class RiskSettings(ServiceSettings):
@@ -51,6 +52,42 @@ class RiskSettings(ServiceSettings):
     risk_queue: int = Field(
         default=10_000, ge=1, description="Commands that may wait for the engine; beyond it callers get 503."
     )
+
+    risk_shards: int = Field(
+        default=1,
+        ge=1,
+        le=1_000,
+        description="Over how many shards accounts are spread; each has a database of its own. The same on all.",
+    )
+    risk_shard: int = Field(default=0, ge=0, description="Which of them this process is, from 0.")
+    risk_peers: str | None = Field(
+        default=None,
+        description="Base URLs of the other shards in their order, separated by commas; replicas of one by `|`.",
+    )
+    risk_peer_seconds: float = Field(
+        default=2, gt=0, le=30, description="How long another shard is waited for with what concerns the whole firm."
+    )
+
+    @model_validator(mode="after")
+    def _shards_know_each_other(self) -> Self:
+        if self.risk_shard >= self.risk_shards:
+            raise ValueError("TRADING_RISK_SHARD must be less than TRADING_RISK_SHARDS")
+        if len(self.peer_urls) != self.risk_shards - 1:
+            # A kill switch of the firm that leaves a shard out would look as if it stopped the firm.
+            raise ValueError(f"TRADING_RISK_PEERS must name {self.risk_shards - 1} other shards")
+        if self.peer_urls and not (self.service_token or self.service_token_file):
+            raise ValueError("TRADING_RISK_PEERS needs TRADING_SERVICE_TOKEN or TRADING_SERVICE_TOKEN_FILE")
+        return self
+
+    @property
+    def shard(self) -> Shard:
+        """Return which shard this is."""
+        return Shard(self.risk_shard, self.risk_shards)
+
+    @property
+    def peer_urls(self) -> list[list[str]]:
+        """Return the base URLs of each other shard's replicas."""
+        return [base_urls(each, "|") for each in self.risk_peers.split(",")] if self.risk_peers else []
 
     @model_validator(mode="after")
     def _checkpoints_are_signed(self) -> Self:

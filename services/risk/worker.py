@@ -22,7 +22,9 @@ _RETRY_SECONDS = 0.3
 
 async def consume_marks(redis: Redis, engine: Engine) -> None:
     """Read marks, make them durable, acknowledge them; for ever, whatever fails meanwhile."""
-    consumer = Consumer(redis, MARKS_STREAM, "risk", "engine", MarkMessage)
+    # A group of its own for each shard: every one of them needs every mark.
+    group = "risk" if engine.shard.of == 1 else f"risk-{engine.shard.number}"
+    consumer = Consumer(redis, MARKS_STREAM, group, "engine", MarkMessage)
     away = False
     while True:
         if await engine.problem() is not None:

@@ -22,9 +22,9 @@ from shared.schemas.decisions import Decision, DecisionContent
 from shared.schemas.kill_switches import (
     EmergencyStop,
     KillScope,
+    KillSwitchAnswer,
     KillSwitchCreate,
     KillSwitchRelease,
-    KillSwitchView,
 )
 from shared.schemas.limits import Limits, LimitsUpdate, LimitsView
 from shared.schemas.orders import Fill, FillResult, Order, OrderClose, OrderType, OrderView, Side
@@ -132,24 +132,37 @@ def roll_day(account_id: str, next_session_date: date) -> Call[AccountStatus]:
 
 def activate_kill_switch(
     scope: KillScope | str, reason: str, target: str | None, allow_reducing: bool
-) -> Call[KillSwitchView]:
-    """Stop the firm, an account, a strategy or a symbol; twice is a second switch, and stops as well."""
-    request = KillSwitchCreate(scope=KillScope(scope), target=target, reason=reason, allow_reducing=allow_reducing)
-    return Call("POST", "/kill-switches", KillSwitchView, request)
+) -> Call[KillSwitchAnswer]:
+    """Stop the firm, an account, a strategy or a symbol; sent again it is the same switch."""
+    request = KillSwitchCreate(
+        scope=KillScope(scope),
+        target=target,
+        reason=reason,
+        allow_reducing=allow_reducing,
+        kill_switch_id=new_switch_name(),
+    )
+    return Call("POST", "/kill-switches", KillSwitchAnswer, request)
 
 
-def emergency_stop(reason: str) -> Call[KillSwitchView]:
+def emergency_stop(reason: str) -> Call[KillSwitchAnswer]:
     """Stop the whole firm."""
-    return Call("POST", "/emergency-stop", KillSwitchView, EmergencyStop(reason=reason))
+    return Call(
+        "POST", "/emergency-stop", KillSwitchAnswer, EmergencyStop(reason=reason, kill_switch_id=new_switch_name())
+    )
 
 
-def deactivate_kill_switch(kill_switch_id: str, reason: str) -> Call[KillSwitchView]:
+def deactivate_kill_switch(kill_switch_id: str, reason: str) -> Call[KillSwitchAnswer]:
     """Release a kill switch."""
     path = f"/kill-switches/{kill_switch_id}/release"
-    return Call("POST", path, KillSwitchView, KillSwitchRelease(reason=reason), repeatable=False)
+    return Call("POST", path, KillSwitchAnswer, KillSwitchRelease(reason=reason), repeatable=False)
 
 
 def reset_circuit_breaker(account_id: str, name: str, reason: str) -> Call[BreakerResetResult]:
     """Open a breaker halfway."""
     path = f"/accounts/{account_id}/circuit-breakers/{name}/reset"
     return Call("POST", path, BreakerResetResult, BreakerReset(reason=reason), repeatable=False)
+
+
+def new_switch_name() -> str:
+    """Return a name for a kill switch, under which it may be sent again."""
+    return f"ks-{uuid4().hex[:16]}"

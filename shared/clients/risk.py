@@ -14,9 +14,10 @@ from shared.clients.errors import Refused, Unavailable
 from shared.schemas.accounts import AccountCreate, AccountStatus, HighWaterMarkResult, LiquidationPlan
 from shared.schemas.breakers import BreakerResetResult
 from shared.schemas.decisions import Decision, DecisionContent
-from shared.schemas.kill_switches import KillScope, KillSwitchView
+from shared.schemas.kill_switches import KillScope, KillSwitchAnswer
 from shared.schemas.limits import Limits, LimitsView
 from shared.schemas.orders import Fill, FillResult, Order, OrderView, Side
+from shared.shards import RIGHT_SHARD_HEADER, SHARD_HEADER
 
 PREFIX = "/api/v1/risk"
 _AWAY = frozenset({502, 503, 504})
@@ -47,14 +48,25 @@ def _options(token: str, timeout: float) -> dict[str, Any]:
 
 def _answer(call: Call[T], response: httpx.Response) -> T:
     if response.status_code in _AWAY:
-        raise Unavailable(f"{call.method} {call.path}: {response.status_code}")
+        raise Unavailable(f"{call.method} {call.path}: {response.status_code} {_problem(response).get('detail', '')}")
     if not response.is_success:
-        try:
-            problem = response.json()
-        except ValueError:
-            problem = {"title": response.reason_phrase, "detail": response.text[:200]}
-        raise Refused(response.status_code, problem)
+        raise Refused(response.status_code, _problem(response))
     return call.read(response.content)
+
+
+def _problem(response: httpx.Response) -> dict[str, Any]:
+    try:
+        found = response.json()
+    except ValueError:
+        found = None
+    return found if isinstance(found, dict) else {"title": response.reason_phrase, "detail": response.text[:200]}
+
+
+def _elsewhere(response: httpx.Response) -> dict[str, str] | None:
+    """Return the headers that lead a request to the right shard, None where it came there, or nobody says which."""
+    if response.status_code != httpx.codes.MISDIRECTED_REQUEST or RIGHT_SHARD_HEADER not in response.headers:
+        return None
+    return {SHARD_HEADER: response.headers[RIGHT_SHARD_HEADER]}
 
 
 class RiskClient:
@@ -96,7 +108,10 @@ class RiskClient:
 
     def _once(self, call: Call[T]) -> T:
         try:
-            response = self._http.request(call.method, self._turn.url + call.path, content=call.content())
+            url, content = self._turn.url + call.path, call.content()
+            response = self._http.request(call.method, url, content=content)
+            if (headers := _elsewhere(response)) is not None:
+                response = self._http.request(call.method, url, content=content, headers=headers)
             return _answer(call, response)
         except httpx.TransportError as error:
             self._turn.pass_on()
@@ -155,15 +170,15 @@ class RiskClient:
 
     def activate_kill_switch(
         self, scope: KillScope | str, reason: str, target: str | None = None, *, allow_reducing: bool = False
-    ) -> KillSwitchView:
+    ) -> KillSwitchAnswer:
         """Stop the firm, an account, a strategy or a symbol; once it returns, nothing in it is approved."""
         return self.call(calls.activate_kill_switch(scope, reason, target, allow_reducing))
 
-    def emergency_stop(self, reason: str) -> KillSwitchView:
+    def emergency_stop(self, reason: str) -> KillSwitchAnswer:
         """Stop the whole firm."""
         return self.call(calls.emergency_stop(reason))
 
-    def deactivate_kill_switch(self, kill_switch_id: str, reason: str) -> KillSwitchView:
+    def deactivate_kill_switch(self, kill_switch_id: str, reason: str) -> KillSwitchAnswer:
         """Release a kill switch."""
         return self.call(calls.deactivate_kill_switch(kill_switch_id, reason))
 
@@ -207,7 +222,10 @@ class AsyncRiskClient:
 
     async def _once(self, call: Call[T]) -> T:
         try:
-            response = await self._http.request(call.method, self._turn.url + call.path, content=call.content())
+            url, content = self._turn.url + call.path, call.content()
+            response = await self._http.request(call.method, url, content=content)
+            if (headers := _elsewhere(response)) is not None:
+                response = await self._http.request(call.method, url, content=content, headers=headers)
             return _answer(call, response)
         except httpx.TransportError as error:
             self._turn.pass_on()
@@ -242,15 +260,15 @@ class AsyncRiskClient:
 
     async def activate_kill_switch(
         self, scope: KillScope | str, reason: str, target: str | None = None, *, allow_reducing: bool = False
-    ) -> KillSwitchView:
+    ) -> KillSwitchAnswer:
         """Stop the firm, an account, a strategy or a symbol; once it returns, nothing in it is approved."""
         return await self.call(calls.activate_kill_switch(scope, reason, target, allow_reducing))
 
-    async def emergency_stop(self, reason: str) -> KillSwitchView:
+    async def emergency_stop(self, reason: str) -> KillSwitchAnswer:
         """Stop the whole firm."""
         return await self.call(calls.emergency_stop(reason))
 
-    async def deactivate_kill_switch(self, kill_switch_id: str, reason: str) -> KillSwitchView:
+    async def deactivate_kill_switch(self, kill_switch_id: str, reason: str) -> KillSwitchAnswer:
         """Release a kill switch."""
         return await self.call(calls.deactivate_kill_switch(kill_switch_id, reason))
 

@@ -49,6 +49,9 @@ class KillSwitchCreate(Contract):
     allow_reducing: bool = Field(
         default=False, description="Let orders through that reduce a position; else nothing but cancels passes."
     )
+    kill_switch_id: Identifier | None = Field(
+        default=None, description="Names the switch, so that sending it again pulls no second one; made up by default."
+    )
 
     @model_validator(mode="after")
     def _target_fits_scope(self) -> Self:
@@ -70,6 +73,7 @@ class EmergencyStop(Contract):
     """Stop the whole firm, and why."""
 
     reason: Reason
+    kill_switch_id: Identifier | None = Field(default=None, description="As of a kill switch.")
 
 
 class KillAcknowledgement(Contract):
@@ -89,6 +93,9 @@ class CancelAll(Contract):
     kill_epoch: int
     reason: str
     ts_event: UtcDatetime
+    shard: int = Field(
+        default=0, description="Which shard of risk says so; name it in X-Keelson-Shard with the acknowledgement."
+    )
 
 
 class Heartbeat(Contract):
@@ -127,3 +134,9 @@ class KillSwitchView(Contract):
     acknowledged_by: list[str] = Field(default=[], description="Execution engines that have sent the cancels.")
     kill_epoch: int = Field(default=0, description="Approvals of an earlier epoch in this scope are void.")
     seq: int
+
+
+class KillSwitchAnswer(KillSwitchView):
+    """A kill switch that was pulled or released, and where."""
+
+    shards: list[int] = Field(description="The shards of risk that have confirmed, each after it was durable there.")

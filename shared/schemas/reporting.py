@@ -64,6 +64,7 @@ class Trade(Contract):
     realised_pnl: Amount
     position_quantity: Amount
     ts_event: UtcDatetime
+    shard: int = Field(default=0, description="The shard of risk whose journal says so.")
     journal_seq: int
     telemetry: MLTelemetry | None = None
 
@@ -88,20 +89,37 @@ class DailyRollup(Contract):
     profit_factor: Metric
     mean_confidence: Metric
     closed_at: UtcDatetime
+    shard: int = Field(default=0, description="The shard of risk whose journal says so.")
     journal_seq: int
 
 
+LedgerStateName = Literal["current", "behind", "risk_unreachable", "journal_broken"]
+
+
+class LedgerShard(Contract):
+    """How far reporting has read the journal of one shard of risk."""
+
+    shard: int
+    cursor: int
+    journal_last_seq: int | None
+    lag: int | None
+    state: LedgerStateName
+    problem: str | None
+    updated_at: UtcDatetime | None
+
+
 class LedgerState(Contract):
-    """How far reporting has read risk's journal."""
+    """How far reporting has read risk's journal; of several shards the sums, and the worst state."""
 
     cursor: int
     journal_last_seq: int | None
     lag: int | None
     trades: int
     rollups: int
-    state: Literal["current", "behind", "risk_unreachable", "journal_broken"]
+    state: LedgerStateName
     problem: str | None = Field(default=None, description="Why the ledger stands still, where it does.")
     updated_at: UtcDatetime | None
+    shards: list[LedgerShard] = []
 
 
 class Counts(Contract):

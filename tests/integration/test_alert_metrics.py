@@ -69,7 +69,9 @@ async def of_risk_without_a_database(app: FastAPI, auth: Auth) -> Samples:
 async def exported(make_settings: MakeSettings, auth: Auth) -> Samples:
     found = await of_risk(create_risk(make_settings(RiskSettings)), auth)
     found += await of_risk_without_a_database(create_risk(make_settings(RiskSettings, database_url=NOWHERE)), auth)
-    return found
+    # Of the other shards, where there are any.
+    sharded = make_settings(RiskSettings, database_url=NOWHERE, risk_shards=2, risk_peers="http://127.0.0.1:1")
+    return found + await of_risk_without_a_database(create_risk(sharded), auth)
 
 
 async def test_every_metric_the_rules_ask_for_is_exported_with_the_labels_they_ask_for(

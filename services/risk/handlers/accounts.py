@@ -18,6 +18,7 @@ from services.risk.core.tail_methods import Book, book_of, every_method
 from services.risk.core.views import account_status
 from services.risk.engine import Engine
 from services.risk.handlers.asking import do, of_account
+from services.risk.sharding import require_own
 from shared.auth import Principal, Role
 from shared.pagination import decode_cursor, encode_cursor
 from shared.problems import Forbidden
@@ -38,7 +39,8 @@ from shared.schemas.limits import LimitsRollback, LimitsUpdate, LimitsView
 
 
 async def open_account(engine: Engine, request: AccountCreate, caller: Principal) -> tuple[AccountStatus, bool]:
-    """Open an account; return it and whether it is new."""
+    """Open an account; return it and whether it is new. Raises Misdirected for one of another shard."""
+    require_own(engine.shard, request.account_id)
     found: tuple[AccountStatus, bool] = await do(engine, OpenAccount(request, caller.subject))
     return found
 

@@ -8,6 +8,7 @@ from services.risk.core.translate import quote
 from services.risk.core.units import amount, moment
 from services.risk.engine import Engine
 from services.risk.handlers.asking import do, problem
+from services.risk.peers import Firm, Message
 from shared.auth import Principal
 from shared.pagination import decode_cursor, encode_cursor
 from shared.schemas.base import Page
@@ -22,9 +23,10 @@ from shared.schemas.instruments import (
 )
 
 
-async def set_instruments(engine: Engine, batch: InstrumentBatch, caller: Principal) -> int:
-    """Add or replace instruments; return how many are new or changed."""
+async def set_instruments(engine: Engine, firm: Firm, batch: InstrumentBatch, caller: Principal) -> int:
+    """Add or replace instruments on every shard; return how many are new or changed. Raises ShardsUnconfirmed."""
     found: int = await do(engine, SetInstruments(tuple(batch.instruments), caller.subject))
+    await firm.carry(Message("PUT", "/instruments", batch, caller.subject))
     return found
 
 
@@ -41,9 +43,10 @@ async def list_instruments(engine: Engine, cursor: str | None, limit: int) -> Pa
     return await engine.read(page)
 
 
-async def set_marks(engine: Engine, batch: MarkBatch) -> MarksResult:
-    """Take marks; return what became of them."""
+async def set_marks(engine: Engine, firm: Firm, batch: MarkBatch, caller: Principal) -> MarksResult:
+    """Take marks on every shard; return what became of them on this one. Raises ShardsUnconfirmed."""
     found: MarksResult = await do(engine, SetMarks(batch.simulation_id, tuple(quote(mark) for mark in batch.marks)))
+    await firm.carry(Message("POST", "/marks", batch, caller.subject))
     return found
 
 
@@ -68,9 +71,10 @@ async def list_marks(
     return await engine.read(page)
 
 
-async def set_scenarios(engine: Engine, scenarios: ScenarioSet, caller: Principal) -> ScenarioView:
-    """Measure VaR and ES on other returns from now on."""
+async def set_scenarios(engine: Engine, firm: Firm, scenarios: ScenarioSet, caller: Principal) -> ScenarioView:
+    """Measure VaR and ES on other returns from now on, on every shard. Raises ShardsUnconfirmed."""
     await do(engine, SetScenarios(scenarios, caller.subject))
+    await firm.carry(Message("PUT", "/scenarios", scenarios, caller.subject))
     return await get_scenarios(engine)
 
 

@@ -4,10 +4,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from services.risk.dependencies import EngineDep, FeederDep, OperatorDep, ReaderDep
+from services.risk.dependencies import EngineDep, FirmDep, FirmFeederDep, FirmOperatorDep, ReaderDep
 from services.risk.handlers import market as handlers
 from shared.pagination import DEFAULT_LIMIT, BadCursor, PageLimit
-from shared.problems import Conflict, NotFound, declare
+from shared.problems import Conflict, NotFound, ShardsUnconfirmed, declare
 from shared.schemas.base import Contract, Identifier, Page, Symbol
 from shared.schemas.instruments import (
     Instrument,
@@ -28,10 +28,10 @@ class Count(Contract):
     count: int
 
 
-@router.put("/instruments", responses=declare(Conflict))
-async def set_instruments(batch: InstrumentBatch, engine: EngineDep, caller: OperatorDep) -> Count:
+@router.put("/instruments", responses=declare(Conflict, ShardsUnconfirmed))
+async def set_instruments(batch: InstrumentBatch, engine: EngineDep, firm: FirmDep, caller: FirmOperatorDep) -> Count:
     """Add or replace instruments. Currency, multiplier and margining of one that is held cannot change."""
-    return Count(count=await handlers.set_instruments(engine, batch, caller))
+    return Count(count=await handlers.set_instruments(engine, firm, batch, caller))
 
 
 @router.get("/instruments", responses=declare(BadCursor))
@@ -42,14 +42,14 @@ async def list_instruments(
     return await handlers.list_instruments(engine, cursor, limit)
 
 
-@router.post("/marks")
-async def set_marks(batch: MarkBatch, engine: EngineDep, _: FeederDep) -> MarksResult:
+@router.post("/marks", responses=declare(ShardsUnconfirmed))
+async def set_marks(batch: MarkBatch, engine: EngineDep, firm: FirmDep, caller: FirmFeederDep) -> MarksResult:
     """Send marks straight to risk.
 
     Those of unknown symbols, older than what is held, or ahead of the clock change nothing, and are named under
     `ignored` with the reason; those under `doubted` block their symbols.
     """
-    return await handlers.set_marks(engine, batch)
+    return await handlers.set_marks(engine, firm, batch, caller)
 
 
 @router.get("/marks", responses=declare(BadCursor))
@@ -65,10 +65,12 @@ async def list_marks(
     return await handlers.list_marks(engine, simulation_id, symbol, cursor, limit)
 
 
-@router.put("/scenarios")
-async def set_scenarios(scenarios: ScenarioSet, engine: EngineDep, caller: OperatorDep) -> ScenarioView:
+@router.put("/scenarios", responses=declare(ShardsUnconfirmed))
+async def set_scenarios(
+    scenarios: ScenarioSet, engine: EngineDep, firm: FirmDep, caller: FirmOperatorDep
+) -> ScenarioView:
     """Measure historical VaR and ES on these returns from the next order on; they replace those before."""
-    return await handlers.set_scenarios(engine, scenarios, caller)
+    return await handlers.set_scenarios(engine, firm, scenarios, caller)
 
 
 @router.get("/scenarios", responses=declare(NotFound))

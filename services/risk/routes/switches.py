@@ -4,16 +4,25 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from services.risk.dependencies import AdminDep, EngineDep, ReaderDep, StrategyPath, SwitchPath, TraderDep
+from services.risk.dependencies import (
+    EngineDep,
+    FirmAdminDep,
+    FirmDep,
+    FirmTraderDep,
+    ReaderDep,
+    StrategyPath,
+    SwitchPath,
+)
 from services.risk.handlers import switches as handlers
 from shared.pagination import DEFAULT_LIMIT, BadCursor, PageLimit
-from shared.problems import Conflict, NotFound, declare
+from shared.problems import Conflict, NotFound, ShardsUnconfirmed, declare
 from shared.schemas.base import Page
 from shared.schemas.kill_switches import (
     EmergencyStop,
     Heartbeat,
     KillAcknowledgement,
     KillScope,
+    KillSwitchAnswer,
     KillSwitchCreate,
     KillSwitchRelease,
     KillSwitchView,
@@ -34,40 +43,46 @@ async def list_kill_switches(
     return await handlers.list_kill_switches(engine, active, cursor, limit)
 
 
-@router.post("/kill-switches", status_code=201, responses=declare(NotFound))
-async def activate_kill_switch(request: KillSwitchCreate, engine: EngineDep, caller: AdminDep) -> KillSwitchView:
+@router.post("/kill-switches", status_code=201, responses=declare(NotFound, Conflict, ShardsUnconfirmed))
+async def activate_kill_switch(
+    request: KillSwitchCreate, engine: EngineDep, firm: FirmDep, caller: FirmAdminDep
+) -> KillSwitchAnswer:
     """Stop the firm, an account, a strategy or a symbol. Once this answers, nothing in it is approved.
 
     An account or a symbol that does not exist is 404. A strategy that no account has seen is stopped all the same, and
     `known` is false.
     """
-    return await handlers.activate_kill_switch(engine, request, caller)
+    return await handlers.activate_kill_switch(engine, firm, request, caller)
 
 
-@router.post("/kill-switches/{kill_switch_id}/release", responses=declare(NotFound, Conflict))
+@router.post("/kill-switches/{kill_switch_id}/release", responses=declare(NotFound, Conflict, ShardsUnconfirmed))
 async def release_kill_switch(
-    kill_switch_id: SwitchPath, request: KillSwitchRelease, engine: EngineDep, caller: AdminDep
-) -> KillSwitchView:
+    kill_switch_id: SwitchPath, request: KillSwitchRelease, engine: EngineDep, firm: FirmDep, caller: FirmAdminDep
+) -> KillSwitchAnswer:
     """Let a stopped scope trade again; with four eyes the first admin asks and another one releases."""
-    return await handlers.release_kill_switch(engine, kill_switch_id, request, caller)
+    return await handlers.release_kill_switch(engine, firm, kill_switch_id, request, caller)
 
 
-@router.post("/kill-switches/{kill_switch_id}/acknowledgements", responses=declare(NotFound))
+@router.post("/kill-switches/{kill_switch_id}/acknowledgements", responses=declare(NotFound, ShardsUnconfirmed))
 async def acknowledge_kill(
-    kill_switch_id: SwitchPath, request: KillAcknowledgement, engine: EngineDep, caller: TraderDep
+    kill_switch_id: SwitchPath, request: KillAcknowledgement, engine: EngineDep, firm: FirmDep, caller: FirmTraderDep
 ) -> KillSwitchView:
     """Report that execution has sent the cancels a switch asked for."""
-    return await handlers.acknowledge_kill(engine, kill_switch_id, request, caller)
+    return await handlers.acknowledge_kill(engine, firm, kill_switch_id, request, caller)
 
 
-@router.post("/strategies/{strategy_id}/heartbeat", status_code=204)
-async def heartbeat(strategy_id: StrategyPath, request: Heartbeat, engine: EngineDep, caller: TraderDep) -> None:
+@router.post("/strategies/{strategy_id}/heartbeat", status_code=204, responses=declare(ShardsUnconfirmed))
+async def heartbeat(
+    strategy_id: StrategyPath, request: Heartbeat, engine: EngineDep, firm: FirmDep, caller: FirmTraderDep
+) -> None:
     """Say that a strategy is alive; with a timeout, it is stopped when it is not heard of for so long."""
-    await handlers.heartbeat(engine, strategy_id, request, caller)
+    await handlers.heartbeat(engine, firm, strategy_id, request, caller)
 
 
-@router.post("/emergency-stop", status_code=201)
-async def emergency_stop(request: EmergencyStop, engine: EngineDep, caller: AdminDep) -> KillSwitchView:
+@router.post("/emergency-stop", status_code=201, responses=declare(Conflict, ShardsUnconfirmed))
+async def emergency_stop(
+    request: EmergencyStop, engine: EngineDep, firm: FirmDep, caller: FirmAdminDep
+) -> KillSwitchAnswer:
     """Stop the whole firm. Once this answers, nothing is approved until an admin releases it."""
-    stop = KillSwitchCreate(scope=KillScope.FIRM, reason=request.reason)
-    return await handlers.activate_kill_switch(engine, stop, caller)
+    stop = KillSwitchCreate(scope=KillScope.FIRM, reason=request.reason, kill_switch_id=request.kill_switch_id)
+    return await handlers.activate_kill_switch(engine, firm, stop, caller)

@@ -18,6 +18,7 @@ from services.risk.metrics import COMMIT_FAILURES
 from services.risk.models import Journal, Leader
 from shared.database import Database
 from shared.schemas.journal import EventKind
+from shared.shards import Shard
 
 _COLUMNS = tuple(Journal.__table__.columns)
 # Any number nobody else uses on this database; PostgreSQL's advisory locks are named by numbers only.
@@ -92,6 +93,11 @@ class Lease:
         )
         if await _in_time(self._patience, self._connection.scalar(renewed)) is None:
             raise DeposedError
+
+    async def claim(self, shard: Shard) -> None:
+        """Note of which shard the journal is, where nobody has; whoever is of another does not come so far."""
+        noted = update(Leader).where(Leader.epoch == self.epoch, Leader.shards.is_(None))
+        await self._connection.execute(noted.values(shard=shard.number, shards=shard.of))
 
     async def page(self, after: int, limit: int) -> list[Row]:
         """Return rows after a sequence number; whoever reads a long journal is alive."""
@@ -198,6 +204,12 @@ async def is_opened(session: AsyncSession, account_id: str) -> bool:
     opened = Journal.kind == EventKind.ACCOUNT_OPENED
     found = await session.scalar(select(Journal.seq).where(opened, Journal.account_id == account_id).limit(1))
     return found is not None
+
+
+async def journal_shard(session: AsyncSession) -> Shard | None:
+    """Return of which shard the journal is, None while nobody has led."""
+    number, of = (await session.execute(select(Leader.shard, Leader.shards))).one()
+    return None if number is None or of is None else Shard(number, of)
 
 
 async def last_seq(session: AsyncSession) -> int:

@@ -23,8 +23,8 @@ from shared.problems import DependencyUnavailable
 from shared.roles import Role
 from shared.schemas.dashboard import Dashboard
 from shared.settings import AppSettings
-from tests.conftest import MakeSettings
-from tests.harness import Tokens, running, serving
+from tests.conftest import _TEMPLATE, MakeSettings
+from tests.harness import Tokens, fresh_database, running, serving
 from tests.integration.risk.client import RiskClient, until
 
 pytestmark = pytest.mark.integration
@@ -89,6 +89,35 @@ async def test_one_document_of_the_real_services(suite: dict[str, str], tokens: 
         assert found.counts.data is not None
         assert (found.counts.data.approved, found.simulation_id) == (1, None)
         assert (found.models.data, found.feeds.data) == ([], [])
+
+
+async def test_several_shards_of_risk_are_shown_as_one(
+    make_settings: MakeSettings, tokens: Tokens, auth: Auth, database_url: str, postgres_url: str
+) -> None:
+    shards = {"risk_shards": 2, "risk_peers": NOWHERE, "risk_peer_seconds": 0.1}
+    with fresh_database(postgres_url, _TEMPLATE) as other:
+        async with AsyncExitStack() as stack:
+            urls = []
+            for number, database in enumerate((database_url, other)):
+                settings = make_settings(RiskSettings, **shards, risk_shard=number, database_url=database)
+                urls.append(await stack.enter_async_context(serving(create_risk(settings))))
+                http = await stack.enter_async_context(httpx.AsyncClient(base_url=urls[-1]))
+                risk = RiskClient(http, auth, None)  # type: ignore[arg-type]
+                await until(risk.ready)
+                # Of shard 0 and of shard 1.
+                account = {"account_id": ("acc-1", "acc-0")[number], "base_currency": "USD", "initial_cash": "1"}
+                await risk.ok("POST", "/accounts", account)
+                stop = {"scope": "FIRM", "reason": "drill", "kill_switch_id": "ks-drill"}
+                assert (await risk.call("POST", "/kill-switches", stop, Role.ADMIN)).status_code == 504
+            async with board(tokens, risk_url=",".join(urls)) as client:
+                found = await document(client)
+            async with board(tokens, risk_url=f"{urls[0]},{NOWHERE}") as client:
+                half = await document(client)
+    assert [service.name for service in found.services[:2]] == ["risk-0", "risk-1"]
+    assert [each.account_id for each in found.accounts.data or []] == ["acc-1", "acc-0"]
+    assert [each.kill_switch_id for each in found.kill_switches.data or []] == ["ks-drill"]
+    assert (half.accounts.data, half.kill_switches.data) == (None, None)
+    assert "risk-1 does not answer" in (half.kill_switches.unavailable or "")
 
 
 async def test_services_that_do_not_answer_are_null_with_the_reason(tokens: Tokens) -> None:

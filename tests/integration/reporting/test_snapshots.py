@@ -30,8 +30,8 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 
 async def take(database: Database, rows: list[JournalRow]) -> None:
     async with database.session() as session:
-        before = await handlers.position(session)
-        assert await handlers.apply(session, before, rows, NOW) is not None
+        before = await handlers.position(session, 0)
+        assert await handlers.apply(session, 0, before, rows, NOW) is not None
 
 
 def page_of(seq: int) -> list[JournalRow]:
@@ -65,7 +65,7 @@ async def test_totals_never_mix_what_was_before_a_page_with_what_was_after_it(
         assert (counts.approved, counts.trades) == (1, 1)
     before = pages
     async with database.session() as reading:
-        state = await ledger_state(reading, Progress())
+        state = await ledger_state(reading, [Progress()])
         assert pages > before
         assert (state.cursor, state.trades) == (2 * before, before)
     # The next one sees what came since, and a connection goes back to the pool as it was.

@@ -59,6 +59,10 @@ class RiskProcess:
         self.kill()
         self._listener.close()
 
+    def set(self, **settings: object) -> None:
+        """Change settings, for the next start."""
+        self._environment |= {f"TRADING_{name.upper()}": str(value) for name, value in settings.items()}
+
     def start(self) -> None:
         reading, self._lifeline = os.pipe()
         os.set_inheritable(reading, True)
@@ -85,6 +89,10 @@ class RiskProcess:
         if self._lifeline is not None:
             os.close(self._lifeline)
             self._lifeline = None
+
+    def close(self) -> None:
+        """Give its port up too: from now on it refuses connections instead of keeping them."""
+        self._listener.close()
 
     def pause(self) -> None:
         assert self._process is not None

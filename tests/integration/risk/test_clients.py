@@ -8,11 +8,15 @@ from decimal import Decimal
 
 import httpx
 import pytest
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from services.risk.main import create
 from services.risk.settings import RiskSettings
-from shared.clients import AsyncRiskClient, Refused, RiskClient, Unavailable
+from shared.clients import AsyncRiskClient, Refused, RiskClient, Unavailable, calls
 from shared.roles import Role
+from shared.schemas.accounts import AccountCreate
 from shared.schemas.orders import Fill
 from tests.conftest import MakeSettings
 from tests.harness import Tokens, serving
@@ -105,3 +109,33 @@ async def test_it_finds_the_replica_that_leads(make_settings: MakeSettings, auth
         async with AsyncRiskClient([away, here], keys(tokens, Role.SERVICE)) as risk:
             decision = await risk.place_order("main", "STOCK", "BUY", 1, "trend")
         assert decision.decision == "APPROVED"
+
+
+async def test_a_client_follows_to_the_right_shard_once(
+    make_settings: MakeSettings, auth: Auth, tokens: Tokens
+) -> None:
+    shard = {"risk_shards": 2, "risk_shard": 1, "risk_peers": NOWHERE}
+    app = create(make_settings(RiskSettings, **shard))
+    asked: list[bytes | None] = []
+
+    async def somewhere(scope: Scope, receive: Receive, send: Send) -> None:
+        """Send to shard 1 what is meant for it; the rest goes to a shard that refuses it."""
+        meant = dict(scope.get("headers", [])).get(b"x-keelson-shard")
+        if scope["type"] != "http" or meant == b"1":
+            await app(scope, receive, send)
+            return
+        asked.append(meant)
+        right = "1" if b"acc-" in (await Request(scope, receive).body()) else "5"
+        await Response(status_code=421, headers={"X-Keelson-Shard-Right": right})(scope, receive, send)
+
+    async with serving(somewhere) as url, httpx.AsyncClient(base_url=url, headers={"X-Keelson-Shard": "1"}) as http:
+        await until(Plain(http, auth, app).ready)
+        account = AccountCreate(account_id="acc-0", base_currency="USD", initial_cash=Decimal(1))
+        async with AsyncRiskClient(url, keys(tokens, Role.SERVICE)) as client:
+            assert (await client.call(calls.open_account(account))).account_id == "acc-0"
+            with pytest.raises(Refused) as refused:
+                await client.get_risk_status("acc-0")
+        assert refused.value.status == 421
+        assert asked == [None, None, b"5"]
+        with RiskClient(url, keys(tokens, Role.SERVICE)) as waiting:
+            assert (await asyncio.to_thread(waiting.open_account, account)).account_id == "acc-0"

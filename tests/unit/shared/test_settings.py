@@ -133,3 +133,11 @@ def test_a_server_of_any_app_ends_on_bad_settings_with_their_names_and_no_traceb
     assert "TRADING_NO_SUCH_SETTING is not a setting" in ended.stderr
     assert "Traceback" not in ended.stderr
     assert "hidden-word" not in ended.stderr
+
+
+def test_risk_may_be_several_shards(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("TRADING_RISK_URL", "http://a:1/, http://b:2")
+    assert load_settings(AppSettings).risk_urls == ["http://a:1", "http://b:2"]
+    environment.setenv("TRADING_RISK_URL", "http://a:1,b:2")
+    with pytest.raises(SettingsError, match="TRADING_RISK_URL: must be an http"):
+        load_settings(AppSettings)

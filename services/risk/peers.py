@@ -1,0 +1,160 @@
+"""The other shards: what concerns the whole firm is carried to each of them."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from urllib.parse import quote
+
+import httpx
+from pydantic import BaseModel
+
+from services.risk.settings import RiskSettings
+from shared.auth import Authenticator, Principal
+from shared.http import ServiceAuth, service_client
+from shared.problems import ShardsUnconfirmed, Unauthenticated
+from shared.shards import SHARD_HEADER
+
+# Who asked, on a request that a shard passes on. It is not passed on again.
+FORWARDED_HEADER = "X-Keelson-Forwarded-For"
+PREFIX = "/api/v1/risk"
+_AGAIN_SECONDS = 0.05
+# A replica that stands by, or a proxy in front of one that is gone.
+_AWAY = frozenset({502, 503, 504})
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A request to another shard, in somebody's name."""
+
+    method: str
+    path: str
+    body: BaseModel | None
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Which of the other shards have carried out what they were told, and why the rest have not."""
+
+    confirmed: list[int]
+    missing: Mapping[int, str]
+
+
+class Peers:
+    """Speak to the other shards, with this service's own key.
+
+    A shard may have several replicas, or one address for them: within the time that there is, whoever leads is found.
+    Each request has a connection of its own, or an address for many would always lead to the same one.
+    """
+
+    def __init__(self, settings: RiskSettings, authenticator: Authenticator) -> None:
+        self.shard = settings.shard
+        self.changed = asyncio.Event()
+        self._seconds = settings.risk_peer_seconds
+        self._authenticator = authenticator
+        self._auth = ServiceAuth(settings)
+        self._http = service_client(settings, "")
+        self._urls = dict(zip(settings.shard.others, settings.peer_urls, strict=True))
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def is_peer(self, caller: Principal) -> bool:
+        """Tell whether a caller holds the key this process itself speaks with."""
+        try:
+            return (await self._authenticator.authenticate(self._auth.token())).subject == caller.subject
+        except Unauthenticated:
+            return False
+
+    async def tell(self, messages: Sequence[Message]) -> Told:
+        """Send messages to every other shard, to all at once, to each in their sequence."""
+        found = await asyncio.gather(*(self.tell_one(number, messages) for number in self._urls))
+        reasons = dict(zip(self._urls, found, strict=True))
+        return Told(
+            [number for number, reason in reasons.items() if reason is None],
+            {number: reason for number, reason in reasons.items() if reason is not None},
+        )
+
+    async def tell_one(self, number: int, messages: Sequence[Message]) -> str | None:
+        """Send messages to one shard; return why it has not carried them out, None where it has."""
+        for message in messages:
+            answer = await self.ask(number, message)
+            if isinstance(answer, str):
+                return answer
+            if not answer.is_success:
+                return f"it answered {answer.status_code}{_detail(answer)}"
+        return None
+
+    async def ask(self, number: int, message: Message) -> httpx.Response | str:
+        """Return a shard's answer, or why there is none in time.
+
+        All its replicas are asked at once: one that hangs must not hold up the one that leads, and one that stands by
+        refuses.
+        """
+        reasons: dict[str, str] = {}
+        asking = [
+            asyncio.create_task(self._until_answered(url, number, message, reasons)) for url in self._urls[number]
+        ]
+        try:
+            done, _ = await asyncio.wait(asking, timeout=self._seconds, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                return task.result()
+        finally:
+            for task in asking:
+                task.cancel()
+            await asyncio.gather(*asking, return_exceptions=True)
+        return "; ".join(reasons.values()) or "it does not answer in time"
+
+    async def _until_answered(self, url: str, number: int, message: Message, reasons: dict[str, str]) -> httpx.Response:
+        headers = {FORWARDED_HEADER: quote(message.by), SHARD_HEADER: str(number), "Connection": "close"}
+        content = None if message.body is None else message.body.model_dump_json(exclude_none=True)
+        if content is not None:
+            headers["Content-Type"] = "application/json"
+        while True:
+            try:
+                answer = await self._http.request(
+                    message.method, url + PREFIX + message.path, content=content, headers=headers
+                )
+                if answer.status_code not in _AWAY:
+                    return answer
+                reasons[url] = f"it answered {answer.status_code}{_detail(answer)}"
+            except httpx.HTTPError as error:
+                reasons[url] = f"it does not answer ({type(error).__name__})"
+            await asyncio.sleep(_AGAIN_SECONDS)
+
+
+@dataclass(frozen=True, slots=True)
+class Firm:
+    """All shards, as a request sees them: one that another shard passed on is carried out here alone."""
+
+    peers: Peers
+    forwarded: bool
+
+    async def carry(self, *messages: Message, kill_switch_id: str | None = None) -> list[int]:
+        """Have the other shards do what this one has done; return all that have. Raises ShardsUnconfirmed."""
+        own = self.peers.shard.number
+        if self.forwarded or self.peers.shard.of == 1:
+            return [own]
+        told = await self.peers.tell(messages)
+        confirmed = sorted([own, *told.confirmed])
+        if not told.missing:
+            return confirmed
+        self.peers.changed.set()
+        missing = [{"shard": number, "reason": reason} for number, reason in told.missing.items()]
+        text = "; ".join(f"shard {each['shard']}: {each['reason']}" for each in missing)
+        detail = f"Done on {_names(confirmed)}, not confirmed by {_names(list(told.missing))}: {text}"
+        raise ShardsUnconfirmed(
+            detail, confirmed_shards=confirmed, unconfirmed_shards=missing, kill_switch_id=kill_switch_id
+        )
+
+
+def _names(shards: Sequence[int]) -> str:
+    return f"shard{'s' if len(shards) > 1 else ''} {', '.join(map(str, shards))}"
+
+
+def _detail(answer: httpx.Response) -> str:
+    try:
+        return f": {answer.json()['detail']}"
+    except (ValueError, KeyError, TypeError):
+        return ""
