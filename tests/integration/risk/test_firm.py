@@ -159,7 +159,7 @@ async def test_a_shard_that_is_down_is_named_and_told_once_it_is_back(firm: Shar
 
 
 async def test_four_eyes_look_at_all_shards_at_once(start: Start, postgres_url: str, tokens: Tokens) -> None:
-    second = create_key(tokens.file, "second-admin", Role.ADMIN)
+    second = create_key(tokens.file, "another-admin", Role.ADMIN)
     with two_shards(start, postgres_url, _TEMPLATE, tokens, four_eyes=True, risk_peer_seconds=1) as firm:
         async with firm.shards[0].client(Role.ADMIN) as admin, firm.shards[1].client(Role.ADMIN) as other:
             name = (await admin.post("/emergency-stop", json=STOP)).json()["kill_switch_id"]
@@ -171,7 +171,7 @@ async def test_four_eyes_look_at_all_shards_at_once(start: Start, postgres_url: 
             headers = {"Authorization": f"Bearer {second}"}
             assert (await other.post(path, json=body, headers=headers)).json()["shards"] == [0, 1]
             assert [await firm.switches(shard) for shard in (0, 1)] == [{}, {}]
-            assert (await firm.switches(0, False))[name]["released_by"] == "second-admin"
+            assert (await firm.switches(0, False))[name]["released_by"] == "another-admin"
 
 
 async def test_only_the_shards_speak_for_others(firm: Sharded, tokens: Tokens) -> None:
