@@ -4,8 +4,7 @@ from services.risk.core.bodies import Closed, Decided, Filled
 from services.risk.core.outcome import Event
 from services.risk.core.state import FirmState
 from services.risk.core.units import amount
-from services.risk.gauges import show_kill_switches
-from services.risk.metrics import FILLS, KILL_ACTIVATIONS, ORDERS, OVERFILLS, REJECTED
+from services.risk.metrics import FILLS, KILL_ACTIVATIONS, KILL_SWITCHES, ORDERS, OVERFILLS, REJECTED
 from shared.logging import Category, get_trading_logger
 from shared.logging.context import correlation_id
 from shared.schemas.decisions import Verdict
@@ -26,6 +25,7 @@ from shared.schemas.events import (
     LimitsSet,
     StrategyEnabled,
 )
+from shared.schemas.kill_switches import KillScope
 
 _TRADING = get_trading_logger("keelson.risk.orders", Category.TRADING)
 _RISK = get_trading_logger("keelson.risk.levels", Category.RISK)
@@ -177,3 +177,10 @@ def _audit(event: Event) -> None:
             )
         case _:
             return
+
+
+def show_kill_switches(state: FirmState) -> None:
+    """Set the gauge of switches in force, after a rebuild too: a restart must not look like a release."""
+    for scope in KillScope:
+        active = sum(1 for each in state.kill_switches.values() if each.released_at is None and each.scope is scope)
+        KILL_SWITCHES.labels(scope).set(active)

@@ -18,9 +18,8 @@ from services.risk.core.outcome import Event, Refused
 from services.risk.core.state import FirmState
 from services.risk.core.step import apply
 from services.risk.core.units import micros
-from services.risk.effects import record
+from services.risk.effects import record, show_kill_switches
 from services.risk.faults import Faults, system_error
-from services.risk.gauges import show_accounts, show_kill_switches
 from services.risk.inbox import Inbox, Job, job
 from services.risk.metrics import (
     BATCH_SIZE,
@@ -30,6 +29,7 @@ from services.risk.metrics import (
     LEADER,
     MISMATCH,
     REBUILDS,
+    UNACKNOWLEDGED,
 )
 from services.risk.replica import JournalBrokenError, Replica, Restore
 from services.risk.settings import RiskSettings
@@ -164,7 +164,7 @@ class Engine:
             now = self.clock.now()
             if now - ticked >= _TICK:
                 ticked = now
-                show_accounts(state, self._vigil.overdue(state, now))
+                UNACKNOWLEDGED.set(self._vigil.overdue(state, now))
                 await self._carry_out(lease, job(self._vigil.time_passes(state, now)))
             if first is None or now - renewed >= timedelta(seconds=_RENEW_SECONDS):
                 await lease.renew()

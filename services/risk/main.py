@@ -14,6 +14,7 @@ from services.risk.checkpoints import journal_hashes, keep_checkpoints
 from services.risk.dependencies import of_this_shard
 from services.risk.direct import direct_routes
 from services.risk.engine import Engine
+from services.risk.gauges import keep_account_gauges
 from services.risk.history import HistoryKeeper
 from services.risk.peers import Peers
 from services.risk.routes import accounts, history, journal, market, orders, switches, value_at_risk
@@ -51,6 +52,7 @@ def create(settings: RiskSettings | None = None, clock: Clock | None = None) -> 
             asyncio.create_task(consume_marks(resources.redis, engine)),
             asyncio.create_task(publish_cancels(resources.redis, engine)),
             asyncio.create_task(keep_alike(engine, peers)),
+            asyncio.create_task(keep_account_gauges(engine)),
             asyncio.create_task(keep_snapshots(settings, engine, resources.database)),
             asyncio.create_task(HistoryKeeper(engine, resources.database).keep()),
         ]
