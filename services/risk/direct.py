@@ -5,8 +5,7 @@ from services.risk.handlers import orders as handlers
 from services.risk.sharding import require_own
 from shared.auth import Principal, Role
 from shared.direct import Direct
-from shared.schemas.decisions import Decision, DecisionContent
-from shared.schemas.orders import Order, OrderBatch, OrderBatchResult
+from shared.schemas.orders import Order, OrderBatch
 
 _ORDERS = "/api/v1/risk/accounts/{account_id}/orders"
 _TRADERS = frozenset({Role.TRADER, Role.SERVICE})
@@ -15,20 +14,20 @@ _TRADERS = frozenset({Role.TRADER, Role.SERVICE})
 def direct_routes(engine: Engine) -> list[Direct]:
     """Return what is answered directly: orders, batches of them, and what-ifs."""
 
-    async def place(path: dict[str, str], order: Order, caller: Principal) -> Decision:
+    async def place(path: dict[str, str], order: Order, caller: Principal) -> str:
         require_own(engine.shard, path["account_id"])
-        return await handlers.place_order(engine, path["account_id"], order, caller)
+        return (await handlers.place_order(engine, path["account_id"], order, caller)).text()
 
-    async def place_all(path: dict[str, str], batch: OrderBatch, caller: Principal) -> OrderBatchResult:
+    async def place_all(path: dict[str, str], batch: OrderBatch, caller: Principal) -> str:
         require_own(engine.shard, path["account_id"])
-        return await handlers.place_orders(engine, path["account_id"], batch, caller)
+        return (await handlers.place_orders(engine, path["account_id"], batch, caller)).text()
 
-    async def check(path: dict[str, str], order: Order, _: Principal) -> DecisionContent:
+    async def check(path: dict[str, str], order: Order, _: Principal) -> str:
         require_own(engine.shard, path["account_id"])
-        return await handlers.check_order(engine, path["account_id"], order)
+        return (await handlers.check_order(engine, path["account_id"], order)).model_dump_json()
 
     return [
-        Direct(_ORDERS, Order, Decision, _TRADERS, place),
-        Direct(f"{_ORDERS}/batch", OrderBatch, OrderBatchResult, _TRADERS, place_all),
-        Direct(f"{_ORDERS}/check", Order, DecisionContent, _TRADERS, check),
+        Direct(_ORDERS, Order, _TRADERS, place),
+        Direct(f"{_ORDERS}/batch", OrderBatch, _TRADERS, place_all),
+        Direct(f"{_ORDERS}/check", Order, _TRADERS, check),
     ]

@@ -1,5 +1,7 @@
 """What is logged and counted of an event once it is durable."""
 
+from collections.abc import Sequence
+
 from services.risk.core.bodies import Closed, Decided, Filled
 from services.risk.core.outcome import Event
 from services.risk.core.state import FirmState
@@ -33,11 +35,20 @@ _APPROVED, _DENIED = ORDERS.labels(Verdict.APPROVED), ORDERS.labels(Verdict.DENI
 _AUDIT = get_trading_logger("keelson.risk.audit", Category.AUDIT)
 
 
-def record(state: FirmState, event: Event) -> None:
-    """Log and count an event, under the correlation id of the request that caused it."""
-    token = correlation_id.set(getattr(event.body, "correlation_id", None))
+def record(state: FirmState, events: Sequence[Event]) -> None:
+    """Log and count what one request gave, under its correlation id; approvals that came together in one line."""
+    token = correlation_id.set(None)
+    approved: list[Decided] = []
     try:
-        _record(state, event)
+        for event in events:
+            correlation_id.set(getattr(event.body, "correlation_id", None))
+            if isinstance(event.body, Decided) and event.body.verdict.approved:
+                approved.append(event.body)
+            else:
+                _record(state, event)
+        if approved:
+            correlation_id.set(approved[0].correlation_id)
+            _approved(approved)
     finally:
         correlation_id.reset(token)
 
@@ -45,7 +56,7 @@ def record(state: FirmState, event: Event) -> None:
 def _record(state: FirmState, event: Event) -> None:
     match event.body:
         case Decided() as body:
-            _decided(body)
+            _denied(body)
         case Closed() as body:
             _TRADING.log_order_cancelled(
                 account_id=body.account_id,
@@ -94,9 +105,18 @@ def _record(state: FirmState, event: Event) -> None:
             _audit(event)
 
 
-def _decided(body: Decided) -> None:
+def _approved(bodies: Sequence[Decided]) -> None:
+    _APPROVED.inc(len(bodies))
+    account_id, ids = bodies[0].account_id, [body.order.client_order_id for body in bodies]
+    if len(ids) == 1:
+        _TRADING.log_order_decided(account_id=account_id, client_order_id=ids[0], approved=True)
+    else:
+        _TRADING.log_orders_approved(account_id=account_id, client_order_ids=ids)
+
+
+def _denied(body: Decided) -> None:
     verdict, client_order_id = body.verdict, body.order.client_order_id
-    (_APPROVED if verdict.approved else _DENIED).inc()
+    _DENIED.inc()
     for broken in verdict.broken:
         REJECTED.labels(broken.code).inc()
         _TRADING.log_risk_violation(
@@ -109,7 +129,7 @@ def _decided(body: Decided) -> None:
     _TRADING.log_order_decided(
         account_id=body.account_id,
         client_order_id=client_order_id,
-        approved=verdict.approved,
+        approved=False,
         reasons=[broken.code for broken in verdict.broken],
     )
 

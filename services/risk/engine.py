@@ -56,8 +56,7 @@ class _Batch:
     """What is decided and not yet durable."""
 
     rows: list[Row] = field(default_factory=list)
-    events: list[Event] = field(default_factory=list)
-    # Of a command the events it gave, of a question its answer.
+    # Of each command of a job the events it gave, its refusal or its failure; of a question its answer.
     found: list[tuple[Job, Any]] = field(default_factory=list)
 
 
@@ -105,11 +104,13 @@ class Engine:
 
         Raises DependencyUnavailable; what became of the command is then unknown, and sending it again is safe.
         """
-        return await self._inbox.put(command).done
+        (found,) = await self.submit_all((command,))
+        return found
 
-    async def submit_all(self, commands: Sequence[Command]) -> list[Any]:
-        """Carry out commands in their sequence, each by itself, as `submit` does."""
-        return await asyncio.gather(*[self._inbox.put(command).done for command in commands])
+    async def submit_all(self, commands: tuple[Command, ...]) -> list[Any]:
+        """Carry out commands in their sequence, each by itself, as `submit` does; they are committed together."""
+        found: list[Any] = await self._inbox.put(commands).done
+        return found
 
     async def read(self, question: Callable[[FirmState], T]) -> T:
         """Return an answer from the state in which all that it shows is durable. Raises DependencyUnavailable."""
@@ -158,15 +159,15 @@ class Engine:
         _LOG.info("leading", epoch=lease.epoch, last_seq=self._replica.tip.seq, accounts=len(state.accounts))
         renewed = ticked = self.clock.now()
         while True:
-            first = await self._inbox.next(_RENEW_SECONDS)
-            if first is not None and await self._carry_out(lease, first):
+            jobs = await self._inbox.next(self._settings.risk_batch, _RENEW_SECONDS)
+            if await self._carry_out(lease, jobs):
                 renewed = self.clock.now()
             now = self.clock.now()
             if now - ticked >= _TICK:
                 ticked = now
                 UNACKNOWLEDGED.set(self._vigil.overdue(state, now))
-                await self._carry_out(lease, job(self._vigil.time_passes(state, now)))
-            if first is None or now - renewed >= timedelta(seconds=_RENEW_SECONDS):
+                await self._carry_out(lease, [job((self._vigil.time_passes(state, now),))])
+            if not jobs or now - renewed >= timedelta(seconds=_RENEW_SECONDS):
                 await lease.renew()
                 renewed = now
 
@@ -184,11 +185,11 @@ class Engine:
         # What is known by now stays: looking for rubbish in it again and again would hold every order up.
         gc.collect()
         gc.freeze()
-        begin = job(StartEngine(VERSION, self._settings.fingerprint(), self._settings.boot_halted))
-        await self._carry_out(lease, begin)
+        begin = job((StartEngine(VERSION, self._settings.fingerprint(), self._settings.boot_halted),))
+        await self._carry_out(lease, [begin])
         await begin.done
         if self._faults.too_many(self.clock.now()):
-            await self._carry_out(lease, job(system_error(self._replica.tip.seq, self.shard)))
+            await self._carry_out(lease, [job((system_error(self._replica.tip.seq, self.shard),))])
 
     def _compare_with_leader(self) -> None:
         """Alert where this process, once it leads, would decide by another build or configuration."""
@@ -199,9 +200,8 @@ class Engine:
         self._differs = differs
         MISMATCH.set(differs)
 
-    async def _carry_out(self, lease: Lease, first: Job) -> bool:
-        """Decide on all that waits, make it durable, and answer; return whether anything was written."""
-        jobs = [first, *self._inbox.take(self._settings.risk_batch - 1)]
+    async def _carry_out(self, lease: Lease, jobs: Sequence[Job]) -> bool:
+        """Decide on jobs, make it durable, and answer; return whether anything was written."""
         batch = _Batch()
         try:
             for each in jobs:
@@ -224,48 +224,66 @@ class Engine:
         for each, found in batch.found:
             self._answer(each, found)
         self.broadcast.send(batch.rows)
-        for event in batch.events:
-            record(self._replica.state, event)
+        for each, found in batch.found:
+            if not callable(each.ask):
+                record(self._replica.state, [event for part in found if isinstance(part, list) for event in part])
         return bool(batch.rows)
 
     def _decide(self, asked: Job, batch: _Batch, epoch: int) -> None:
         state, now = self._replica.state, self.clock.now()
-        started = time.perf_counter()
+        if not callable(asked.ask):
+            batch.found.append((asked, [self._carry(each, state, now, batch, epoch) for each in asked.ask]))
+            return
         try:
-            outcome = asked.ask(state) if callable(asked.ask) else decide(state, asked.ask, micros(now))
-        except Exception as error:  # neither changes the state: what fails here concerns whoever asked, nobody else
-            _LOG.exception("a question or a command failed", asked=type(asked.ask).__name__)
+            batch.found.append((asked, asked.ask(state)))
+        except Exception as error:  # it changes nothing: what fails concerns whoever asked, nobody else
+            _LOG.exception("a question failed")
             if not asked.done.done():
                 asked.done.set_exception(error)
-            return
-        if not callable(asked.ask):
-            DECISION_SECONDS.observe(time.perf_counter() - started)
-        if callable(asked.ask) or isinstance(outcome, Refused):
-            batch.found.append((asked, outcome))
-            return
-        events = apply(state, asked.ask, outcome, micros(now))
-        self._write(batch, events, now, epoch)
-        batch.found.append((asked, events))
 
-    def _write(self, batch: _Batch, events: list[Event], now: datetime, epoch: int) -> None:
+    def _carry(
+        self, command: Command, state: FirmState, now: datetime, batch: _Batch, epoch: int
+    ) -> list[Event] | Refused | Exception:
+        """Decide on a command and bring memory forward by what follows."""
+        time_of_it = micros(now)
+        started = time.perf_counter()
+        try:
+            outcome = decide(state, command, time_of_it)
+        except Exception as error:  # nothing has changed yet: what fails concerns whoever asked, nobody else
+            _LOG.exception("a command failed", command=type(command).__name__)
+            return error
+        DECISION_SECONDS.observe(time.perf_counter() - started)
+        if isinstance(outcome, Refused):
+            return outcome
+        events = apply(state, command, outcome, time_of_it)
         for event in events:
             row = link(self._replica.tip, event, now, epoch)
             self._replica.tip = Tip(row.seq, row.hash)
             batch.rows.append(row)
-        batch.events += events
+        return events
 
     def _answer(self, asked: Job, found: Any) -> None:
         """Tell whoever asked, from the state as it is now: what a kill switch has taken back is not approved."""
         if asked.done.done():
             return
-        if callable(asked.ask) or isinstance(found, Refused):
+        if callable(asked.ask):
             asked.done.set_result(found)
             return
         try:
-            asked.done.set_result(answer(self._replica.state, asked.ask, found))
+            asked.done.set_result([self._told(command, each) for command, each in zip(asked.ask, found, strict=True)])
         except Exception as error:  # durable all the same; it concerns whoever asked, nobody else
-            _LOG.exception("an answer failed", asked=type(asked.ask).__name__)
             asked.done.set_exception(error)
+
+    def _told(self, command: Command, found: list[Event] | Refused | Exception) -> Any:
+        if isinstance(found, Exception):
+            raise found
+        if isinstance(found, Refused):
+            return found
+        try:
+            return answer(self._replica.state, command, found)
+        except Exception:
+            _LOG.exception("an answer failed", command=type(command).__name__)
+            raise
 
     def _stand_down(self, why: str, error: Exception | None = None) -> None:
         if self._inbox.closed != why:

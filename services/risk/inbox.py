@@ -1,6 +1,7 @@
 """What waits for the engine: commands and questions, each with whoever waits for its answer."""
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -10,15 +11,20 @@ from services.risk.core.state import FirmState
 from services.risk.metrics import QUEUE
 from shared.problems import DependencyUnavailable
 
-Ask = Command | Callable[[FirmState], Any]
+Ask = tuple[Command, ...] | Callable[[FirmState], Any]
 
 
 @dataclass(slots=True)
 class Job:
-    """A command or a question, and the answer that is waited for."""
+    """Commands, each by itself, or a question; and what is waited for: an answer to each command, or the one asked."""
 
     ask: Ask
     done: asyncio.Future[Any]
+
+    @property
+    def size(self) -> int:
+        """How many answers it takes."""
+        return 1 if callable(self.ask) else len(self.ask)
 
     def fail(self, why: str) -> None:
         """Tell whoever waits that nothing can be decided now."""
@@ -30,49 +36,50 @@ class Inbox:
     """A bounded queue of jobs; closed, it takes none and says why."""
 
     def __init__(self, most: int, closed: str) -> None:
-        self._queue: asyncio.Queue[Job] = asyncio.Queue(most)
+        self._jobs: deque[Job] = deque()
+        self._arrived = asyncio.Event()
+        self._most, self._waiting = most, 0
         self.closed: str | None = closed
         # Asked for when it is read: a queue behind a commit that hangs is seen too.
-        QUEUE.set_function(lambda: self._queue.qsize() / self._queue.maxsize)
+        QUEUE.set_function(lambda: self._waiting / self._most)
 
     def put(self, ask: Ask) -> Job:
-        """Let a command or a question wait. Raises DependencyUnavailable while closed, and where it is full."""
+        """Let commands or a question wait. Raises DependencyUnavailable while closed, and where it is full."""
         if self.closed is not None:
             raise unavailable(self.closed)
         waiting = job(ask)
-        try:
-            self._queue.put_nowait(waiting)
-        except asyncio.QueueFull:
-            raise unavailable("too many commands wait for the engine") from None
+        if self._jobs and self._waiting + waiting.size > self._most:
+            raise unavailable("too many commands wait for the engine")
+        self._jobs.append(waiting)
+        self._waiting += waiting.size
+        self._arrived.set()
         return waiting
 
-    async def next(self, seconds: float) -> Job | None:
-        """Return what waits longest, None where nothing comes for so long."""
-        if self._queue.empty():
+    async def next(self, most: int, seconds: float) -> list[Job]:
+        """Return what waits longest, at least one job and beyond it at most so many commands; none in so long: none."""
+        if not self._jobs:
+            self._arrived.clear()
             try:
                 async with asyncio.timeout(seconds):
-                    first = await self._queue.get()
+                    await self._arrived.wait()
             except TimeoutError:
-                return None
-        else:
-            first = self._queue.get_nowait()
-        try:
-            # What has arrived and is not read yet shares the commit.
-            await asyncio.sleep(0)
-        except asyncio.CancelledError:
-            first.fail("the service is stopping")
-            raise
-        return first
-
-    def take(self, most: int) -> list[Job]:
-        """Return what else waits, at most so many."""
-        return [self._queue.get_nowait() for _ in range(min(most, self._queue.qsize()))]
+                return []
+        # What has arrived and is not read yet shares the commit.
+        await asyncio.sleep(0)
+        found: list[Job] = []
+        size = 0
+        while self._jobs and (not found or size + self._jobs[0].size <= most):
+            found.append(self._jobs.popleft())
+            size += found[-1].size
+        self._waiting -= size
+        return found
 
     def close(self, why: str) -> None:
         """Take nothing from here on, and leave nobody waiting."""
         self.closed = why
-        for each in self.take(self._queue.qsize()):
-            each.fail(why)
+        while self._jobs:
+            self._jobs.popleft().fail(why)
+        self._waiting = 0
 
 
 def job(ask: Ask) -> Job:

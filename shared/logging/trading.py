@@ -83,6 +83,11 @@ class TradingLogger:
         # A denial is an answer; the outcome tells whether the order may go out.
         self._event(Category.TRADING, logging.INFO, message, action, "success" if approved else "failure", fields)
 
+    def log_orders_approved(self, *, account_id: str, client_order_ids: Sequence[str], **fields: Any) -> None:
+        """Log the approval of orders that were asked for together."""
+        fields |= {"account_id": account_id, "client_order_ids": client_order_ids, "decision": "APPROVED"}
+        self._event(Category.TRADING, logging.INFO, "orders approved", "orders-approved", "success", fields)
+
     def log_order_filled(
         self,
         *,

@@ -6,7 +6,7 @@ from typing import Any
 from services.risk.core import commands as ask
 from services.risk.core.bodies import Broken, Marked
 from services.risk.core.levels import share
-from services.risk.core.orders import decision_of
+from services.risk.core.orders import Answered
 from services.risk.core.outcome import Event
 from services.risk.core.state import Account, FirmState, OrderRecord
 from services.risk.core.units import amount
@@ -64,7 +64,7 @@ def answer(state: FirmState, command: ask.Command, events: list[Event]) -> Any: 
             return None
 
 
-def decision(state: FirmState, account: Account, record: OrderRecord) -> Decision:
+def decision(state: FirmState, account: Account, record: OrderRecord) -> Answered:
     """Return the decision on an order; one a kill switch took back since is denied, whoever asks again."""
     body = record.decided
     killed = record.status is OrderStatus.CANCELLED and body.verdict.approved
@@ -85,8 +85,8 @@ def decision(state: FirmState, account: Account, record: OrderRecord) -> Decisio
                 max_quantity=0,
                 kill_epoch=state.kill_epoch,
             )
-            return decision_of(replace(body, verdict=verdict), record.seq)
-    return decision_of(body, record.seq)
+            return Answered(replace(body, verdict=verdict), record.seq)
+    return Answered(body, record.seq)
 
 
 def _marks(command: ask.SetMarks, events: list[Event]) -> MarksResult:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from services.risk.core.codec import decode, encode
 from services.risk.core.outcome import Event
@@ -10,8 +11,7 @@ from shared.journal import GENESIS_HASH, row_hash
 from shared.schemas.journal import EventKind
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """A row as it is stored; `body` is the canonical text its hash covers."""
 
     seq: int
@@ -24,8 +24,7 @@ class Row:
     hash: str
 
 
-@dataclass(frozen=True, slots=True)
-class Tip:
+class Tip(NamedTuple):
     """The newest row: where the next one is linked."""
 
     seq: int = 0

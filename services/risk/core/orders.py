@@ -1,11 +1,11 @@
 """Decide on orders, on changes of them, and on their ends."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from services.risk.core.bodies import Broken, Closed, Decided, OrderTerms, Verdict
 from services.risk.core.checks import Evaluation, evaluate
-from services.risk.core.codec import reason
+from services.risk.core.codec import reason, verdict_text
 from services.risk.core.commands import AcknowledgeReplace, CloseOrder, PlaceOrder, ReplaceOrder
 from services.risk.core.levels import FIRST_BAND, level_of
 from services.risk.core.outcome import Event, Outcome, Refused, conflict, invalid, not_found
@@ -219,6 +219,28 @@ def close_order(state: FirmState, command: CloseOrder, now: int) -> Outcome:
 def content_of(verdict: Verdict, account_id: str, client_order_id: str) -> DecisionContent:
     """Return a verdict as callers see it."""
     return DecisionContent.model_validate(_shown(verdict, account_id, client_order_id))
+
+
+@dataclass(slots=True)
+class Answered:
+    """What was decided on an order, and its row in the journal."""
+
+    body: Decided
+    seq: int
+
+    @property
+    def approved(self) -> bool:
+        """Tell whether the order may go out."""
+        return self.body.verdict.approved
+
+    def model(self) -> Decision:
+        """Return it as a contract."""
+        return decision_of(self.body, self.seq)
+
+    def text(self) -> str:
+        """Return it as JSON, as the contract would give: several times as fast as building one."""
+        content = verdict_text(self.body.verdict, self.body.account_id, self.body.order.client_order_id)
+        return f'{content[:-1]},"seq":{self.seq}}}'
 
 
 def decision_of(body: Decided, seq: int) -> Decision:

@@ -3,7 +3,6 @@
 import asyncio
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -27,7 +26,7 @@ async def read_journal(session: AsyncSession, after: int, limit: int, kinds: Seq
     # First, so that rows added meanwhile are never skipped.
     newest = await store.last_seq(session)
     rows = await store.read_page(session, after, limit, kinds)
-    items = [JournalEntry.model_validate({**asdict(row), "body": json.loads(row.body)}) for row in rows]
+    items = [JournalEntry.model_validate({**row._asdict(), "body": json.loads(row.body)}) for row in rows]
     newest = max(newest, rows[-1].seq) if rows else newest
     following = rows[-1].seq if len(rows) == limit else max(newest, after)
     return JournalPage(items=items, next_after=following, last_seq=newest)

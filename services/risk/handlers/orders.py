@@ -1,5 +1,7 @@
 """Orders: decisions, what-ifs, batches, replacements, ends and executions."""
 
+from dataclasses import dataclass
+
 from services.risk.core.answers import decision
 from services.risk.core.checks import evaluate
 from services.risk.core.commands import (
@@ -10,7 +12,7 @@ from services.risk.core.commands import (
     PlaceOrders,
     ReplaceOrder,
 )
-from services.risk.core.orders import content_of, impossible, judge, time_of
+from services.risk.core.orders import Answered, content_of, impossible, judge, time_of
 from services.risk.core.outcome import RefusalKind, Refused, invalid, not_found
 from services.risk.core.state import Account, FirmState
 from services.risk.core.translate import order_terms
@@ -22,7 +24,7 @@ from shared.auth import Principal
 from shared.logging.context import correlation_id
 from shared.pagination import decode_cursor, encode_cursor
 from shared.schemas.base import Page
-from shared.schemas.decisions import Decision, DecisionContent, Verdict
+from shared.schemas.decisions import Decision, DecisionContent
 from shared.schemas.orders import (
     BatchRefusal,
     Fill,
@@ -38,14 +40,38 @@ from shared.schemas.orders import (
 )
 
 
-async def place_order(engine: Engine, account_id: str, order: Order, caller: Principal) -> Decision:
+async def place_order(engine: Engine, account_id: str, order: Order, caller: Principal) -> Answered:
     """Decide on an order."""
     command = PlaceOrder(account_id, order_terms(order), caller.subject, correlation_id.get())
-    found: Decision = await do(engine, command)
+    found: Answered = await do(engine, command)
     return found
 
 
-async def place_orders(engine: Engine, account_id: str, batch: OrderBatch, caller: Principal) -> OrderBatchResult:
+@dataclass(slots=True)
+class BatchAnswered:
+    """What was decided on a batch, in its sequence; None where the order is among those refused."""
+
+    decisions: list[Answered | None]
+    refused: list[BatchRefusal]
+
+    @property
+    def approved(self) -> int:
+        """How many may go out."""
+        return sum(1 for each in self.decisions if each is not None and each.approved)
+
+    def model(self) -> OrderBatchResult:
+        """Return it as a contract."""
+        decisions = [each and each.model() for each in self.decisions]
+        return OrderBatchResult(decisions=decisions, refused=self.refused, approved=self.approved)
+
+    def text(self) -> str:
+        """Return it as JSON, as the contract would give."""
+        decisions = ",".join([each.text() if each else "null" for each in self.decisions])
+        refused = ",".join([each.model_dump_json() for each in self.refused])
+        return f'{{"decisions":[{decisions}],"refused":[{refused}],"approved":{self.approved}}}'
+
+
+async def place_orders(engine: Engine, account_id: str, batch: OrderBatch, caller: Principal) -> BatchAnswered:
     """Decide on orders in their sequence."""
     orders = tuple(order_terms(order) for order in batch.orders)
     correlation = correlation_id.get()
@@ -55,7 +81,7 @@ async def place_orders(engine: Engine, account_id: str, batch: OrderBatch, calle
     else:
         # Each by itself: what is refused of one, such as an id used before, is the answer to it alone.
         found = await engine.submit_all(
-            [PlaceOrder(account_id, order, caller.subject, correlation) for order in orders]
+            tuple([PlaceOrder(account_id, order, caller.subject, correlation) for order in orders])
         )
         if isinstance(found[0], Refused) and found[0].kind is RefusalKind.NOT_FOUND:
             raise problem(found[0])
@@ -63,8 +89,7 @@ async def place_orders(engine: Engine, account_id: str, batch: OrderBatch, calle
             if isinstance(each, Refused):
                 refused.append(BatchRefusal(index=index, client_order_id=order.client_order_id, detail=each.detail))
         decisions = [None if isinstance(each, Refused) else each for each in found]
-    approved = sum(1 for each in decisions if each is not None and each.decision is Verdict.APPROVED)
-    return OrderBatchResult.model_construct(decisions=decisions, refused=refused, approved=approved)
+    return BatchAnswered(decisions, refused)
 
 
 async def check_order(engine: Engine, account_id: str, order: Order) -> DecisionContent:
@@ -92,7 +117,7 @@ async def get_decision(engine: Engine, account_id: str, client_order_id: str) ->
         record = account.orders.get(client_order_id)
         if record is None:
             return not_found(f"account {account_id} has no order {client_order_id}")
-        return decision(state, account, record)
+        return decision(state, account, record).model()
 
     return await of_account(engine, account_id, question)
 

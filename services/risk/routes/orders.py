@@ -35,7 +35,7 @@ async def place_order(account_id: AccountPath, order: Order, engine: EngineDep, 
     A denial is an answer with 200 and reasons. The same order again gets the stored decision; another under the
     same client_order_id is 409. What is answered is in the journal.
     """
-    return await handlers.place_order(engine, account_id, order, caller)
+    return (await handlers.place_order(engine, account_id, order, caller)).model()
 
 
 @router.post("/orders/check", responses=declare(NotFound))
@@ -49,7 +49,7 @@ async def place_orders(
     account_id: AccountPath, batch: OrderBatch, engine: EngineDep, caller: TraderDep
 ) -> OrderBatchResult:
     """Ask for up to 500 orders in their sequence: each by itself, or all or none."""
-    return await handlers.place_orders(engine, account_id, batch, caller)
+    return (await handlers.place_orders(engine, account_id, batch, caller)).model()
 
 
 @router.get("/orders", responses=declare(NotFound, BadCursor))

@@ -1,9 +1,9 @@
 """The journal, and the lease of the one who may append to it."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
+from json.encoder import encode_basestring as _string
 from typing import Any, TypeVar
 
 import psycopg
@@ -72,7 +72,7 @@ class Lease:
         try:
             result = await driver.execute(
                 _APPEND,
-                (rows[-1].seq, self.epoch, json.dumps([_record(row) for row in rows], ensure_ascii=False)),
+                (rows[-1].seq, self.epoch, f"[{','.join(map(_record, rows))}]"),
             )
         except psycopg.OperationalError as error:
             COMMIT_FAILURES.inc()
@@ -228,16 +228,13 @@ async def hash_at(session: AsyncSession, seq: int) -> str | None:
     return found
 
 
-def _record(row: Row) -> dict[str, object]:
-    return {
-        "seq": row.seq,
-        "ts": row.ts.isoformat(),
-        "account_id": row.account_id,
-        "kind": row.kind,
-        "body": row.body,
-        "prev_hash": row.prev_hash,
-        "hash": row.hash,
-    }
+def _record(row: Row) -> str:
+    # By hand: kinds and hashes need no escapes, and an encoder that looks for them takes three times as long.
+    account = "null" if row.account_id is None else _string(row.account_id)
+    return (
+        f'{{"seq":{row.seq},"ts":"{row.ts.isoformat()}","account_id":{account},"kind":"{row.kind}",'
+        f'"body":{_string(row.body)},"prev_hash":"{row.prev_hash}","hash":"{row.hash}"}}'
+    )
 
 
 def _row(record: Record) -> Row:  # type: ignore[type-arg]  # the columns' types are the dataclass's

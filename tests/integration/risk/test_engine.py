@@ -8,6 +8,10 @@ from urllib.parse import urlsplit
 import pytest
 from prometheus_client import REGISTRY
 
+from services.risk import engine as engine_module
+from services.risk.core.commands import Command, PlaceOrder
+from services.risk.core.decide import decide
+from services.risk.core.outcome import Outcome
 from services.risk.core.state import FirmState
 from services.risk.engine import Engine
 from services.risk.metrics import KILL_SWITCHES, MISMATCH
@@ -139,6 +143,27 @@ async def test_more_than_the_queue_holds_is_told_to_come_back_and_nothing_is_los
             await risk.order(each)
         rows = (await risk.ok("GET", "/journal?kind=ORDER_APPROVED&kind=ORDER_DENIED"))["items"]
         assert sorted(row["body"]["order"]["client_order_id"] for row in rows) == sorted(ids)
+
+
+async def test_one_order_of_a_batch_that_fails_takes_nothing_from_the_others(
+    run_risk: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(state: FirmState, command: Command, now: int) -> Outcome:
+        if isinstance(command, PlaceOrder) and command.order.client_order_id == "bad":
+            raise RuntimeError("boom")
+        return decide(state, command, now)
+
+    async with run_risk() as risk:
+        await risk.set_up()
+        batch = {"orders": [order("o1", "1"), order("bad", "1"), order("o2", "1")]}
+        with monkeypatch.context() as patch:
+            patch.setattr(engine_module, "decide", failing)
+            assert (await risk.call("POST", "/accounts/main/orders/batch", batch)).status_code == 500
+        rows = (await risk.ok("GET", "/journal?kind=ORDER_APPROVED"))["items"]
+        assert [row["body"]["order"]["client_order_id"] for row in rows] == ["o1", "o2"]
+        again = await risk.ok("POST", "/accounts/main/orders/batch", batch)
+        assert again["approved"] == 3
+        assert [each["seq"] for each in again["decisions"]] == [rows[0]["seq"], rows[1]["seq"] + 1, rows[1]["seq"]]
 
 
 async def test_a_stopped_engine_leaves_nobody_waiting(run_risk: Running) -> None:

@@ -1,7 +1,6 @@
 """Journals and checkpoints to damage."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -36,9 +35,9 @@ def rehashed(rows: Sequence[Row], seq: int, **change: object) -> list[Row]:
     """Return the journal with a row changed, and every hash from there on made to fit."""
     found, tip = list(rows[: seq - 1]), Tip(seq - 1, rows[seq - 1].prev_hash)
     for row in rows[seq - 1 :]:
-        new = replace(row, **change) if row.seq == seq else row  # type: ignore[arg-type]
+        new = row._replace(**change) if row.seq == seq else row  # type: ignore[arg-type]
         digest = row_hash(new.seq, new.ts, new.epoch, new.account_id, new.kind, new.body, tip.hash)
-        found.append(replace(new, prev_hash=tip.hash, hash=digest))
+        found.append(new._replace(prev_hash=tip.hash, hash=digest))
         tip = Tip(row.seq, digest)
     return found
 

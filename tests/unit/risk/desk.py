@@ -100,7 +100,13 @@ class Desk:
         order = Order.model_validate({"symbol": symbol, "side": side, "quantity": str(quantity), **values})
         outcome = self.send(PlaceOrder("main", order_terms(order), "ada"))
         assert not isinstance(outcome, Refused), outcome.detail
-        return decision(self.state, self.account, self.account.orders[order.client_order_id])
+        return self.decided(order.client_order_id)
+
+    def decided(self, client_order_id: str) -> Decision:
+        """Return what is answered now, by either way: they say the same."""
+        found = decision(self.state, self.account, self.account.orders[client_order_id])
+        assert Decision.model_validate_json(found.text()) == found.model()
+        return found.model()
 
     def fill(self, decision: Decision, quantity: Any, price: Any, fee: Any = 0) -> FillResult:
         self.count += 1

@@ -33,7 +33,9 @@ def batch(desk: Desk, *quantities: int) -> Any:
     )
     command = PlaceOrders("main", orders, True, "ada")
     outcome = desk.send(command)
-    return outcome if isinstance(outcome, Refused) else answer(desk.state, command, list(outcome))
+    if isinstance(outcome, Refused):
+        return outcome
+    return [each.model() for each in answer(desk.state, command, list(outcome))]
 
 
 class TestAllOrNone:

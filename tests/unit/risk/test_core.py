@@ -1,5 +1,4 @@
 from collections.abc import Iterable
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -330,7 +329,7 @@ class TestChain:
     )
     def test_any_altered_field_is_found_at_its_row(self, field: str, value: Any) -> None:
         rows = self.rows()
-        rows[2] = replace(rows[2], **{field: value})
+        rows[2] = rows[2]._replace(**{field: value})
         _, broken = follow(Tip(), rows)
         assert broken is not None
         assert broken.seq == 3
@@ -344,7 +343,7 @@ class TestChain:
 
     def test_a_row_in_anothers_place_is_found(self) -> None:
         rows = self.rows()
-        rows[2], rows[3] = replace(rows[3], seq=3), replace(rows[2], seq=4)
+        rows[2], rows[3] = rows[3]._replace(seq=3), rows[2]._replace(seq=4)
         _, broken = follow(Tip(), rows)
         assert broken is not None
         assert broken.seq == 3

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from services.risk.core.answers import decision
 from services.risk.core.commands import (
     AcknowledgeKill,
     ActivateKillSwitch,
@@ -60,7 +59,7 @@ class TestEpoch:
         desk = Desk()
         approved = desk.order()
         desk.kill(KillScope.FIRM)
-        again = decision(desk.state, desk.account, desk.account.orders[approved.client_order_id])
+        again = desk.decided(approved.client_order_id)
         assert (again.decision, codes(again)) == ("DENIED", ["KILL_SWITCH_ACTIVE"])
         assert again.kill_epoch == 1
 
@@ -68,7 +67,7 @@ class TestEpoch:
         desk = Desk()
         approved = desk.order()
         desk.kill(KillScope.SYMBOL, "FUT")
-        again = decision(desk.state, desk.account, desk.account.orders[approved.client_order_id])
+        again = desk.decided(approved.client_order_id)
         assert again.decision == "APPROVED"
 
 

@@ -48,6 +48,8 @@ SWITCH = {"kill_switch_id": "k-1", "scope": "FIRM", "target": None, "reason": "t
         ("log_order_decided", ORDER | {"approved": True}, "TRADING", "info", "order-approved", "success"),
         ("log_order_decided", ORDER | {"approved": False, "reasons": ["MARK_STALE"]}, "TRADING", "info",
          "order-denied", "failure"),
+        ("log_orders_approved", {"account_id": "a-1", "client_order_ids": ["c-1", "c-2"]}, "TRADING", "info",
+         "orders-approved", "success"),
         ("log_order_filled", ORDER | FILL, "TRADING", "info", "order-filled", "success"),
         ("log_order_cancelled", ORDER | {"reason": "user"}, "TRADING", "info", "order-cancelled", "success"),
         ("log_risk_violation", {"rule": "LEVERAGE_LIMIT", "limit": 5.0, "value": 5.5}, "RISK", "warning",
