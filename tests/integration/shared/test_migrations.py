@@ -4,6 +4,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import create_engine
+from sqlalchemy.pool import NullPool
 
 from shared.migrations import SERVICES
 
@@ -14,8 +15,7 @@ pytestmark = pytest.mark.integration
 def test_the_migrations_make_the_tables_the_models_describe(database_url: str, service: str) -> None:
     metadata = import_module(f"services.{service}.models").metadata
     assert metadata.tables
-    engine = create_engine(database_url)
-    with engine.connect() as connection:
+    with create_engine(database_url, poolclass=NullPool).connect() as connection:
         context = MigrationContext.configure(
             connection,
             opts={
@@ -26,4 +26,3 @@ def test_the_migrations_make_the_tables_the_models_describe(database_url: str, s
             },
         )
         assert compare_metadata(context, metadata) == []
-    engine.dispose()
