@@ -328,7 +328,7 @@ async def list_feeds(session: AsyncSession, scope: str | None, after: str, limit
 
 
 def _issues_text(issues: Sequence[QualityIssue]) -> str:
-    return "[" + ",".join(canonical(issue.model_dump(mode="json")) for issue in issues) + "]"
+    return canonical([issue.model_dump(mode="json") for issue in issues])
 
 
 def _stored_state(row: MarketStateRow) -> StoredMarketState:

@@ -5,7 +5,6 @@ that is several times as fast as building and dumping a model. `shared.schemas.e
 hold the two together.
 """
 
-import json
 from collections.abc import Callable
 from datetime import date
 from json.encoder import encode_basestring
@@ -66,7 +65,7 @@ def order_text(order: OrderTerms) -> str:
 def verdict_text(verdict: Verdict, account_id: str, client_order_id: str) -> str:
     """Return the canonical text of a decision's content."""
     most = verdict.max_quantity
-    reasons = canonical_list([reason(each) for each in verdict.broken]) if verdict.broken else "[]"
+    reasons = canonical([reason(each) for each in verdict.broken]) if verdict.broken else "[]"
     return (
         f'{{"account_id":"{account_id}","client_order_id":"{client_order_id}",'
         f'"decision":"{"APPROVED" if verdict.approved else "DENIED"}",'
@@ -90,11 +89,6 @@ def reason(broken: Broken) -> dict[str, Any]:
         "headroom": None if limit is None or measured is None else max(limit - measured, 0.0),
         "utilisation": min(value / limit, 1e9) if usable and value is not None and limit is not None else None,
     }
-
-
-def canonical_list(values: list[dict[str, Any]]) -> str:
-    """Return the one JSON text of a list."""
-    return json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def _decided(body: Decided) -> str:
