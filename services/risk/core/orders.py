@@ -5,7 +5,7 @@ from typing import Any
 
 from services.risk.core.bodies import Broken, Closed, Decided, OrderTerms, Verdict
 from services.risk.core.checks import Evaluation, evaluate
-from services.risk.core.codec import reason
+from services.risk.core.codec.writing import reason
 from services.risk.core.commands import AcknowledgeReplace, CloseOrder, PlaceOrder, ReplaceOrder
 from services.risk.core.levels import FIRST_BAND, level_of
 from services.risk.core.outcome import Event, Outcome, Refused, conflict, invalid, not_found
