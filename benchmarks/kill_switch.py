@@ -8,21 +8,17 @@ measured beside them: what the disk of this machine takes.
 
 import argparse
 import asyncio
-import os
-import socket
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import httpx
 import psycopg
 
+from benchmarks._servers import answering, process, servers
 from benchmarks.risk_http import WIDE, set_up
 from benchmarks.risk_orders import ACCOUNT, SET_UP, order
 from services.risk.core.commands import ActivateKillSwitch, OpenAccount, PlaceOrder, ReleaseKillSwitch
@@ -30,9 +26,6 @@ from services.risk.core.translate import order_terms
 from services.risk.engine import Engine
 from services.risk.main import create
 from services.risk.settings import RiskSettings
-from shared.api_keys import create_key
-from shared.embedded import EmbeddedPostgres, EmbeddedValkey
-from shared.migrations import upgrade
 from shared.roles import Role
 from shared.schemas.kill_switches import KillReason, KillScope, KillSwitchCreate
 from shared.schemas.limits import Limits
@@ -134,40 +127,10 @@ def commits(url: str) -> list[float]:
     return times
 
 
-@contextmanager
-def replica(environment: dict[str, str]) -> Iterator[str]:
-    """Run a risk service on a port of its own; yield its URL."""
-    listener = socket.socket()
-    listener.bind(("127.0.0.1", 0))
-    listener.listen(1024)
-    lifeline, keep = os.pipe()
-    descriptors = (listener.fileno(), lifeline)
-    command = ["cli.supervisor.serve", "risk", "--fd", str(descriptors[0]), "--lifeline", str(lifeline)]
-    child = subprocess.Popen([sys.executable, "-m", *command], env={**os.environ, **environment}, pass_fds=descriptors)
-    try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    finally:
-        child.kill()
-        child.wait()
-        os.close(keep)
-        listener.close()
-
-
-def leader_of(urls: Sequence[str]) -> str:
-    for _ in range(600):
-        for url in urls:
-            try:
-                if httpx.get(url + "/readyz", timeout=1).status_code == 200:
-                    return url
-            except httpx.HTTPError:
-                pass
-        time.sleep(0.05)
-    raise SystemExit("nobody leads")
-
-
 def across_replicas(environment: dict[str, str], admin: str, service: str) -> None:
-    with replica(environment) as first, replica(environment) as second:
-        leader = leader_of([first, second])
+    risk = ["cli.supervisor.serve", "risk"]
+    with process(risk, environment) as first, process(risk, environment) as second:
+        leader = answering([first, second], "/readyz")
         set_up(leader, service)
         show_replicas("two replicas, idle", *drills(leader, [first, second], admin, service, "i"))
         # A process of its own, so that what it does is not in the figures.
@@ -220,39 +183,13 @@ async def load(url: str, token: str) -> None:
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        postgres = EmbeddedPostgres(folder / "postgres", log_file=folder / "postgres.log")
-        valkey = EmbeddedValkey(folder / "valkey", log_file=folder / "valkey.log")
-        try:
-            url, redis = postgres.start(), valkey.start()
-            upgrade("risk", url)
-            keys = folder / "keys.json"
-            admin, service = create_key(keys, "admin", Role.ADMIN), create_key(keys, "bench", Role.SERVICE)
-            environment = {
-                "TRADING_DATABASE_URL": url,
-                "TRADING_REDIS_URL": redis,
-                "TRADING_API_KEYS_FILE": str(keys),
-                "TRADING_LOG_STDOUT": "false",
-                "TRADING_LOG_LEVEL": "ERROR",
-                "TRADING_LOG_FILE": str(folder / "risk.json"),
-            }
-            show("a commit of one row, nothing else", commits(url))
-            across_replicas(environment, admin, service)
-            # A journal of its own.
-            postgres.stop()
-            again = EmbeddedPostgres(folder / "again", log_file=folder / "again.log")
-            try:
-                url = again.start()
-                upgrade("risk", url)
-                settings = {"database_url": url, "redis_url": redis, "api_keys_file": keys, "log_level": "ERROR"}
-                asyncio.run(in_process(RiskSettings.model_validate({**settings, "log_stdout": False})))
-            finally:
-                again.stop()
-        finally:
-            valkey.stop()
-            postgres.stop()
+    with servers("risk") as found:
+        show("a commit of one row, nothing else", commits(found.database_url))
+        admin, service = found.token(Role.ADMIN), found.token(Role.SERVICE)
+        across_replicas(found.environment(TRADING_LOG_LEVEL="ERROR"), admin, service)
+    # A journal of its own.
+    with servers("risk") as found:
+        asyncio.run(in_process(RiskSettings.model_validate(found.settings(log_stdout=False))))
 
 
 if __name__ == "__main__":

@@ -5,23 +5,19 @@ Run with `python -m benchmarks.ml_score`. PostgreSQL and Valkey are started for 
 
 import asyncio
 import json
-import tempfile
 import threading
 import time
 from http.client import HTTPConnection
-from pathlib import Path
 from statistics import quantiles
 from typing import Any
 
 import uvicorn
 
+from benchmarks._servers import servers
 from services.ml.core.signature import probe_rows
 from services.ml.main import create
 from services.ml.scoring import Scorer
 from services.ml.settings import MlSettings
-from shared.api_keys import create_key
-from shared.embedded import EmbeddedPostgres, EmbeddedValkey
-from shared.migrations import upgrade
 from shared.roles import Role
 from tests.integration.ml.bodies import MODELS, PREDICTIONS, request, upload
 from tests.unit.ml.onnx_factory import model, signature
@@ -34,11 +30,7 @@ _WARM_UP = 100
 def main() -> None:
     """Measure and print."""
     score = _score_seconds()
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        # The servers drop to another user when started by root.
-        folder.chmod(0o755)
-        requests = _request_seconds(folder)
+    requests = _request_seconds()
     _print("one row through onnxruntime", score)
     _print("POST /predictions, whole", requests)
     print(f"the score is 1/{_median(requests) / _median(score):.0f} of the request (medians)")
@@ -55,27 +47,10 @@ def _score_seconds() -> list[float]:
     return seconds[_WARM_UP:]
 
 
-def _request_seconds(folder: Path) -> list[float]:
-    postgres = EmbeddedPostgres(folder / "postgres", log_file=folder / "postgres.log")
-    valkey = EmbeddedValkey(folder / "valkey", log_file=folder / "valkey.log")
-    try:
-        database_url, redis_url = postgres.start(), valkey.start()
-        upgrade("ml", database_url)
-        keys = folder / "api-keys.json"
-        token = create_key(keys, "bench", Role.SERVICE)
-        settings = MlSettings.model_validate(
-            {
-                "database_url": database_url,
-                "redis_url": redis_url,
-                "api_keys_file": keys,
-                "log_level": "WARNING",
-                "elasticsearch_fallback_file": folder / "fallback.json",
-            }
-        )
-        return _serve_and_measure(settings, token)
-    finally:
-        valkey.stop()
-        postgres.stop()
+def _request_seconds() -> list[float]:
+    with servers("ml") as found:
+        more = {"log_level": "WARNING", "elasticsearch_fallback_file": found.folder / "fallback.json"}
+        return _serve_and_measure(MlSettings.model_validate(found.settings(**more)), found.token(Role.SERVICE))
 
 
 def _serve_and_measure(settings: MlSettings, token: str) -> list[float]:

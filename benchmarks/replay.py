@@ -9,7 +9,6 @@ the same rows are then written again and again, chained anew, as deciding on so 
 import argparse
 import asyncio
 import gc
-import tempfile
 import time
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -19,6 +18,7 @@ from pathlib import Path
 
 import psycopg
 
+from benchmarks._servers import servers
 from services.risk.core.bodies import Quote
 from services.risk.core.chain import Row, Tip, event_of, follow, link
 from services.risk.core.commands import ApplyFill, Command, OpenAccount, PlaceOrder, RollDay, SetInstruments, SetMarks
@@ -33,8 +33,6 @@ from services.risk.snapshots import restore
 from services.risk.snapshotter import make
 from services.risk.store import follow_pages
 from shared.database import Database
-from shared.embedded import EmbeddedPostgres
-from shared.migrations import upgrade
 from shared.schemas.accounts import AccountCreate, DayRoll
 from shared.schemas.instruments import AssetClass, Instrument
 from shared.schemas.limits import Limits
@@ -206,18 +204,10 @@ def main() -> None:
     _, events, speed = played(10, 40_000)
     print(f"{'decided and folded':32} {speed:10,.0f} events/s", flush=True)
     in_memory(list(chained(events, min(count, len(events)))))
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        postgres = EmbeddedPostgres(folder / "postgres", log_file=folder / "postgres.log")
-        try:
-            url = postgres.start()
-            upgrade("risk", url)
-            wanted = min(count, len(events))
-            asyncio.run(fold(url, store_rows(url, chained(events, wanted))))
-            asyncio.run(start(url))
-        finally:
-            postgres.stop()
+    with servers("risk") as found:
+        wanted = min(count, len(events))
+        asyncio.run(fold(found.database_url, store_rows(found.database_url, chained(events, wanted))))
+        asyncio.run(start(found.database_url))
 
 
 if __name__ == "__main__":

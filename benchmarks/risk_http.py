@@ -8,24 +8,16 @@ little of the machine as it can.
 import argparse
 import asyncio
 import json
-import os
 import socket
-import subprocess
-import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 
 import httpx
 import uvicorn
 from fastapi import FastAPI
 
-from shared.api_keys import create_key
-from shared.embedded import EmbeddedPostgres, EmbeddedValkey
-from shared.migrations import upgrade
+from benchmarks._servers import answering, process, servers
 from shared.roles import Role
 from shared.schemas.decisions import Decision
 from shared.schemas.orders import Order
@@ -114,33 +106,6 @@ async def load(url: str, request: Callable[[int, int], bytes], connections: int)
     return len(times) / took, sorted(times)[int(len(times) * 0.99)]
 
 
-@contextmanager
-def process(arguments: list[str], environment: dict[str, str], ready: str) -> Iterator[str]:
-    """Run a server on a port of its own; yield its URL."""
-    listener = socket.socket()
-    listener.bind(("127.0.0.1", 0))
-    listener.listen(1024)
-    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    lifeline, keep = os.pipe()
-    descriptors = (listener.fileno(), lifeline)
-    command = [sys.executable, "-m", *arguments, "--fd", str(descriptors[0]), "--lifeline", str(lifeline)]
-    child = subprocess.Popen(command, env={**os.environ, **environment}, pass_fds=descriptors)
-    try:
-        for _ in range(600):
-            try:
-                if httpx.get(url + ready, timeout=1).status_code == 200:
-                    break
-            except httpx.HTTPError:
-                pass
-            time.sleep(0.05)
-        yield url
-    finally:
-        child.kill()
-        child.wait()
-        os.close(keep)
-        listener.close()
-
-
 def set_up(url: str, token: str) -> None:
     with httpx.Client(base_url=url + "/api/v1/risk", headers={"Authorization": f"Bearer {token}"}) as client:
         instrument = {"symbol": "X", "currency": "USD", "asset_class": "EQUITY", "tick_size": "0.01"}
@@ -166,43 +131,26 @@ def serve_empty(descriptor: int) -> None:
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        postgres = EmbeddedPostgres(folder / "postgres", log_file=folder / "postgres.log")
-        valkey = EmbeddedValkey(folder / "valkey", log_file=folder / "valkey.log")
-        try:
-            url = postgres.start()
-            upgrade("risk", url)
-            keys = folder / "keys.json"
-            token = create_key(keys, "bench", Role.SERVICE)
-            environment = {
-                "TRADING_DATABASE_URL": url,
-                "TRADING_REDIS_URL": valkey.start(),
-                "TRADING_API_KEYS_FILE": str(keys),
-                "TRADING_LOG_STDOUT": "false",
-                "TRADING_LOG_FILE": str(folder / "risk.json"),
-            }
-            with process(["benchmarks.risk_http", "--empty"], {}, "/docs") as nothing:
-                base = asyncio.run(load(nothing, prepared(token, PATH, one_order("e")), CONNECTIONS))
-            print(f"{'empty route':32} {base[0]:9,.0f} requests/s  p99 {base[1] * 1000:6.2f} ms  1.000", flush=True)
-            with process(["cli.supervisor.serve", "risk"], environment, "/readyz") as risk:
-                set_up(risk, token)
-                found = asyncio.run(load(risk, prepared(token, PATH, one_order("o")), CONNECTIONS))
-                print(
-                    f"{'a decision, durable':32} {found[0]:9,.0f} requests/s  p99 {found[1] * 1000:6.2f} ms "
-                    f" {found[0] / base[0]:.3f}",
-                    flush=True,
-                )
-                batch = asyncio.run(load(risk, prepared(token, PATH + "/batch", many_orders), 4))
-                print(
-                    f"{f'batches of {BATCH}, durable':32} {batch[0] * BATCH:9,.0f} decisions/s p99 "
-                    f"{batch[1] * 1000:6.2f} ms  {batch[0] * BATCH / base[0]:.3f}",
-                    flush=True,
-                )
-        finally:
-            valkey.stop()
-            postgres.stop()
+    with servers("risk") as found:
+        token = found.token(Role.SERVICE)
+        with process(["benchmarks.risk_http", "--empty"], {}) as nothing:
+            answering([nothing], "/docs")
+            base = asyncio.run(load(nothing, prepared(token, PATH, one_order("e")), CONNECTIONS))
+        print(f"{'empty route':32} {base[0]:9,.0f} requests/s  p99 {base[1] * 1000:6.2f} ms  1.000", flush=True)
+        with process(["cli.supervisor.serve", "risk"], found.environment()) as risk:
+            set_up(answering([risk], "/readyz"), token)
+            one = asyncio.run(load(risk, prepared(token, PATH, one_order("o")), CONNECTIONS))
+            print(
+                f"{'a decision, durable':32} {one[0]:9,.0f} requests/s  p99 {one[1] * 1000:6.2f} ms "
+                f" {one[0] / base[0]:.3f}",
+                flush=True,
+            )
+            batch = asyncio.run(load(risk, prepared(token, PATH + "/batch", many_orders), 4))
+            print(
+                f"{f'batches of {BATCH}, durable':32} {batch[0] * BATCH:9,.0f} decisions/s p99 "
+                f"{batch[1] * 1000:6.2f} ms  {batch[0] * BATCH / base[0]:.3f}",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

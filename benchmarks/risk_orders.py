@@ -4,16 +4,15 @@ Orders per second of each, in one run, as ratios to the first. `python -m benchm
 """
 
 import asyncio
-import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from decimal import Decimal
-from pathlib import Path
 
 import httpx
 from fastapi import FastAPI
 
+from benchmarks._servers import servers
 from services.risk.core.bodies import Quote
 from services.risk.core.commands import OpenAccount, PlaceOrder, SetInstruments, SetMarks
 from services.risk.core.outcome import Refused
@@ -24,9 +23,6 @@ from services.risk.core.units import micros, units
 from services.risk.engine import Engine
 from services.risk.main import create
 from services.risk.settings import RiskSettings
-from shared.api_keys import create_key
-from shared.embedded import EmbeddedPostgres, EmbeddedValkey
-from shared.migrations import upgrade
 from shared.roles import Role
 from shared.schemas.accounts import AccountCreate
 from shared.schemas.instruments import AssetClass, Instrument
@@ -109,23 +105,10 @@ async def over(app: FastAPI, token: str) -> dict[str, float]:
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        postgres = EmbeddedPostgres(folder / "postgres", log_file=folder / "postgres.log")
-        valkey = EmbeddedValkey(folder / "valkey", log_file=folder / "valkey.log")
-        try:
-            url = postgres.start()
-            upgrade("risk", url)
-            keys = folder / "keys.json"
-            token = create_key(keys, "bench", Role.SERVICE)
-            settings = RiskSettings.model_validate(
-                {"database_url": url, "redis_url": valkey.start(), "api_keys_file": keys, "log_level": "ERROR"}
-            )
-            rates = {"in memory": in_memory(), **asyncio.run(over(create(settings), token))}
-        finally:
-            valkey.stop()
-            postgres.stop()
+    with servers("risk") as found:
+        token = found.token(Role.SERVICE)
+        app = create(RiskSettings.model_validate(found.settings()))
+        rates = {"in memory": in_memory(), **asyncio.run(over(app, token))}
     first = rates["in memory"]
     for what, rate in rates.items():
         print(f"{what:28} {rate:10,.0f} orders/s  {rate / first:6.3f}")

@@ -1,14 +1,13 @@
 """Write docs/configuration.md from the settings, or check that it is current."""
 
-import sys
 from importlib import import_module
-from typing import Annotated
 
 import typer
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from cli.generated import Check, keep_current
 from cli.paths import ROOT
 from shared.settings import PREFIX, AppSettings, ServiceSettings
 
@@ -62,18 +61,9 @@ def _row(name: str, field: FieldInfo) -> str:
     return f"| `{PREFIX}{name.upper()}` | {default} | {field.description}{secret} |"
 
 
-def configuration(
-    check: Annotated[bool, typer.Option(help="Write nothing; exit 1 where the page is not current.")] = False,
-) -> None:
+def configuration(check: Check = False) -> None:
     """Write docs/configuration.md from the settings."""
-    text = render()
-    current = _PATH.exists() and _PATH.read_text(encoding="utf-8") == text
-    if check and not current:
-        typer.echo("docs/configuration.md is not current; run `make openapi` and commit the result", err=True)
-        sys.exit(1)
-    if not current:
-        _PATH.write_text(text, encoding="utf-8")
-        typer.echo("written: docs/configuration.md")
+    keep_current({_PATH: render()}, check)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,8 @@
 """Write docs/denial-reasons.md from the codes, or check that it is current."""
 
-import sys
-from typing import Annotated
-
 import typer
 
+from cli.generated import Check, keep_current
 from cli.paths import ROOT
 from shared.schemas.denials import Control, DenialCode, Gravity
 
@@ -35,18 +33,9 @@ def render() -> str:
     return "\n".join(parts)
 
 
-def denials(
-    check: Annotated[bool, typer.Option(help="Write nothing; exit 1 where the page is not current.")] = False,
-) -> None:
+def denials(check: Check = False) -> None:
     """Write docs/denial-reasons.md from the codes."""
-    text = render()
-    current = _PATH.exists() and _PATH.read_text(encoding="utf-8") == text
-    if check and not current:
-        typer.echo("docs/denial-reasons.md is not current; run `make openapi` and commit the result", err=True)
-        sys.exit(1)
-    if not current:
-        _PATH.write_text(text, encoding="utf-8")
-        typer.echo("written: docs/denial-reasons.md")
+    keep_current({_PATH: render()}, check)
 
 
 if __name__ == "__main__":

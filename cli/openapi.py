@@ -1,14 +1,13 @@
 """Write each service's OpenAPI document to docs/openapi, or check that what is there is current."""
 
 import json
-import sys
 from importlib import import_module
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 from pydantic import SecretStr
 
+from cli.generated import Check, keep_current
 from cli.paths import ROOT
 from shared.settings import ServiceSettings
 
@@ -35,29 +34,13 @@ def _settings(service: str) -> ServiceSettings:
     )
 
 
-def openapi(
-    check: Annotated[bool, typer.Option(help="Write nothing; exit 1 where a document is not current.")] = False,
-) -> None:
+def openapi(check: Check = False) -> None:
     """Write docs/openapi/*.json from the code."""
-    stale = []
-    for name, document in documents().items():
-        path = _FOLDER / f"{name}.json"
-        text = json.dumps(document, indent=2, ensure_ascii=False, sort_keys=True) + "\n"
-        if path.exists() and path.read_text(encoding="utf-8") == text:
-            continue
-        stale.append(path)
-        if not check:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
-    _report(stale, check)
+    keep_current({_FOLDER / f"{name}.json": _text(document) for name, document in documents().items()}, check)
 
 
-def _report(stale: list[Path], check: bool) -> None:
-    for path in stale:
-        typer.echo(f"{'not current' if check else 'written'}: {path.relative_to(ROOT)}")
-    if check and stale:
-        typer.echo("run `make openapi` and commit the result", err=True)
-        sys.exit(1)
+def _text(document: dict[str, Any]) -> str:
+    return json.dumps(document, indent=2, ensure_ascii=False, sort_keys=True) + "\n"
 
 
 if __name__ == "__main__":

@@ -52,8 +52,9 @@ def create_app(
     checks: Mapping[str, Check] | None = None,
     lifespan: Lifespan | None = None,
     direct: Sequence[Direct] = (),
+    headers: Mapping[str, str] | None = None,
 ) -> FastAPI:
-    """Return a service with its routers under `/api/v1/<name>`.
+    """Return a service with its routers under `/api/v1/<name>`, and `headers` on whatever it answers.
 
     With ServiceSettings it has a database and Redis; with AppSettings neither. Raises RuntimeError for a
     route that names no role.
@@ -98,7 +99,7 @@ def create_app(
     app.add_middleware(BodyLimit, limit=settings.max_body_bytes)
     http_metrics = HttpMetrics()
     templates: dict[int, str] = {}
-    app.add_middleware(RequestContext, metrics=http_metrics, templates=templates)
+    app.add_middleware(RequestContext, metrics=http_metrics, templates=templates, headers=headers or {})
     install_problem_handlers(app)
     all_checks = {**(storage_checks(name, resources) if storage else {}), **(checks or {})}
     app.include_router(health_router(name, all_checks))

@@ -18,10 +18,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from shared.auth import Authenticator, Principal, Role
 from shared.logging.context import principal as current_principal
 from shared.problems import Problem
+from shared.schemas.base import IDENTIFIER
 
 _PARAMETER = re.compile(r"\{(\w+)\}")
-# What every kind of id of a path may be made of; others are judged the general way.
-_IDENTIFIER = r"[A-Za-z0-9][A-Za-z0-9._:\-]{0,63}"
 _JSON = b"application/json"
 # In the scope of a request that succeeded: what it did is logged by the service, and one line is enough.
 ANSWERED_DIRECTLY = "keelson.answered_directly"
@@ -48,7 +47,8 @@ class DirectRoutes:
         for route in routes:
             if route.path not in known:
                 raise RuntimeError(f"{route.path} is answered directly and is no route of the app")
-            pattern = re.compile(_PARAMETER.sub(rf"(?P<\1>{_IDENTIFIER})", route.path))
+            # A path with anything but ids is judged the general way.
+            pattern = re.compile(_PARAMETER.sub(rf"(?P<\1>{IDENTIFIER})", route.path))
             self._routes.append((pattern, route, known[route.path]))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -15,8 +15,8 @@ _text = lru_cache(maxsize=8)(format_utc)
 GENESIS_HASH = "0" * 64
 
 
-def canonical(body: Mapping[str, Any]) -> str:
-    """Return the one JSON text of a body: sorted keys, no spaces. Raises ValueError on NaN and infinity."""
+def canonical(body: Mapping[str, Any] | list[Any]) -> str:
+    """Return the one JSON text of a body or a list: sorted keys, no spaces. Raises ValueError on NaN and infinity."""
     return json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 

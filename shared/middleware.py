@@ -28,12 +28,16 @@ class RequestContext:
     """Give every request a correlation id, log and count it once, and answer what nobody caught with a 500 problem.
 
     `templates` are the paths of the routes by the route's identity; it may be filled until the first request.
+    `headers` are on every answer.
     """
 
-    def __init__(self, app: ASGIApp, metrics: HttpMetrics, templates: Mapping[int, str]) -> None:
+    def __init__(
+        self, app: ASGIApp, metrics: HttpMetrics, templates: Mapping[int, str], headers: Mapping[str, str]
+    ) -> None:
         self._app = app
         self._metrics = metrics
         self._templates = templates
+        self._headers = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one ASGI scope."""
@@ -50,7 +54,7 @@ class RequestContext:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message.get("headers", []), (_HEADER, identifier.encode())]
+                message["headers"] = [*message.get("headers", []), *self._headers, (_HEADER, identifier.encode())]
             await send(message)
 
         try:

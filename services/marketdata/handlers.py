@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import TypeVar
 
@@ -15,9 +15,9 @@ from services.marketdata.core.states import EarlierState, content_hash, judge_st
 from services.marketdata.metrics import ROWS, VERDICTS
 from services.marketdata.store import FeedChange, Origin
 from shared.logging import Category, get_trading_logger
-from shared.pagination import BadCursor, decode_cursor, encode_cursor
+from shared.pagination import decode_cursor, encode_cursor
 from shared.problems import NotFound
-from shared.schemas.base import Page, Severity, format_utc
+from shared.schemas.base import Page, Severity
 from shared.schemas.marketdata import (
     Bar,
     BarBatch,
@@ -239,18 +239,15 @@ async def _finish(
 def _after(cursor: str | None) -> tuple[datetime, str] | None:
     if not cursor:
         return None
-    values = decode_cursor(cursor, ts=str, key=str)
-    try:
-        return datetime.fromisoformat(str(values["ts"])).astimezone(UTC), str(values["key"])
-    except (ValueError, OverflowError):
-        raise BadCursor("Use next_cursor as an earlier page gave it") from None
+    place = decode_cursor(cursor, ts=datetime, key=str)
+    return place["ts"], place["key"]
 
 
 def _page(found: list[S], limit: int, key: Callable[[S], tuple[datetime | None, str]]) -> Page[S]:
     if len(found) <= limit:
         return Page(items=found)
     ts, identifier = key(found[limit - 1])
-    return Page(items=found[:limit], next_cursor=encode_cursor({"ts": format_utc(ts) if ts else "", "key": identifier}))
+    return Page(items=found[:limit], next_cursor=encode_cursor({"ts": ts or "", "key": identifier}))
 
 
 def _count(kind: str, stored: int, unchanged: int, rejected: int, severities: Sequence[Severity]) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import Annotated
 from urllib.parse import unquote
 
-from fastapi import Depends, Path, Request, Response, Security
+from fastapi import Depends, Path, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials
 
 from services.risk.engine import Engine
@@ -21,8 +21,8 @@ async def _engine(request: Request) -> Engine:
     return found
 
 
-async def of_this_shard(request: Request, response: Response) -> None:
-    """Say which shard answers. Raises Misdirected where another one is meant, or has the account that is named."""
+async def of_this_shard(request: Request) -> None:
+    """Raise Misdirected where another shard is meant, or has the account that is named."""
     shard = request.app.state.engine.shard
     account_id = request.path_params.get("account_id") or request.query_params.get("account_id")
     if account_id is not None:
@@ -33,7 +33,6 @@ async def of_this_shard(request: Request, response: Response) -> None:
         if meant not in others:
             raise BadRequest(f"There is no shard {meant}; this is {shard}")
         raise misdirected(shard, others[meant], "what was asked is for")
-    response.headers[SHARD_HEADER] = str(shard.number)
 
 
 async def _firm(request: Request) -> Firm:

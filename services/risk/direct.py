@@ -14,17 +14,19 @@ _TRADERS = frozenset({Role.TRADER, Role.SERVICE})
 def direct_routes(engine: Engine) -> list[Direct]:
     """Return what is answered directly: orders, batches of them, and what-ifs."""
 
+    def own(path: dict[str, str]) -> str:
+        account_id = path["account_id"]
+        require_own(engine.shard, account_id)
+        return account_id
+
     async def place(path: dict[str, str], order: Order, caller: Principal) -> str:
-        require_own(engine.shard, path["account_id"])
-        return (await handlers.place_order(engine, path["account_id"], order, caller)).text()
+        return (await handlers.place_order(engine, own(path), order, caller)).text()
 
     async def place_all(path: dict[str, str], batch: OrderBatch, caller: Principal) -> str:
-        require_own(engine.shard, path["account_id"])
-        return (await handlers.place_orders(engine, path["account_id"], batch, caller)).text()
+        return (await handlers.place_orders(engine, own(path), batch, caller)).text()
 
     async def check(path: dict[str, str], order: Order, _: Principal) -> str:
-        require_own(engine.shard, path["account_id"])
-        return (await handlers.check_order(engine, path["account_id"], order)).model_dump_json()
+        return (await handlers.check_order(engine, own(path), order)).model_dump_json()
 
     return [
         Direct(_ORDERS, Order, _TRADERS, place),

@@ -16,16 +16,18 @@ from shared.schemas.events import (
     BreakerChanged,
     CashMoved,
     EngineStarted,
-    HeartbeatSet,
     HighWaterMarkSet,
     InstrumentSet,
+    LevelChanged,
+    LimitsSet,
+    StrategyEnabled,
+)
+from shared.schemas.kill_events import (
+    HeartbeatSet,
     KillAcknowledged,
     KillReleaseRequested,
     KillSwitchActivated,
     KillSwitchReleased,
-    LevelChanged,
-    LimitsSet,
-    StrategyEnabled,
 )
 from shared.schemas.kill_switches import KillScope
 

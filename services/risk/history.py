@@ -16,8 +16,9 @@ from services.risk.metrics import HISTORY_DROPPED
 from shared.database import UNAVAILABLE, Database
 from shared.logging import Category, get_trading_logger
 from shared.problems import DependencyUnavailable
-from shared.schemas.events import KillSwitchActivated, KillSwitchReleased, LevelChanged
+from shared.schemas.events import LevelChanged
 from shared.schemas.journal import EventKind
+from shared.schemas.kill_events import KillSwitchActivated, KillSwitchReleased
 from shared.schemas.kill_switches import KillScope
 
 _LOG = get_trading_logger("keelson.risk.history", Category.RISK)

@@ -27,6 +27,7 @@ from shared.database import Database
 from shared.problems import BadRequest, Misdirected, declare
 from shared.resources import Resources
 from shared.settings import settings_of_process
+from shared.shards import SHARD_HEADER
 from shared.tasks import stop
 
 
@@ -85,6 +86,7 @@ def create(settings: RiskSettings | None = None, clock: Clock | None = None) -> 
         checks={"engine": engine.problem},
         lifespan=lifespan,
         direct=direct_routes(engine),
+        headers={SHARD_HEADER: str(engine.shard.number)},
     )
     app.state.engine = engine
     return app

@@ -53,18 +53,23 @@ class Leader(Base):
     shards: Mapped[int | None] = mapped_column(SmallInteger)
 
 
-class PortfolioHistory(Base):
+class _Moment:
+    """Which moment of an account a row is of: the first columns of both histories, as their sort order says."""
+
+    account_id: Mapped[str] = mapped_column(primary_key=True, sort_order=-1)
+    ts: Mapped[datetime] = mapped_column(primary_key=True, sort_order=-1)
+    journal_seq: Mapped[int] = mapped_column(primary_key=True, autoincrement=False, sort_order=-1)
+    state_seq: Mapped[int] = mapped_column(sort_order=-1)
+    reason: Mapped[str] = mapped_column(sort_order=-1)
+    simulation_id: Mapped[str | None] = mapped_column(sort_order=-1)
+    session_date: Mapped[date] = mapped_column(sort_order=-1)
+
+
+class PortfolioHistory(_Moment, Base):
     """What an account held and was worth, moment by moment; a view of the state, never its source."""
 
     __tablename__ = "portfolio_history"
 
-    account_id: Mapped[str] = mapped_column(primary_key=True)
-    ts: Mapped[datetime] = mapped_column(primary_key=True)
-    journal_seq: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    state_seq: Mapped[int]
-    reason: Mapped[str]
-    simulation_id: Mapped[str | None]
-    session_date: Mapped[date]
     base_currency: Mapped[str]
     equity: Mapped[Decimal]
     cash: Mapped[Decimal]
@@ -80,20 +85,13 @@ class PortfolioHistory(Base):
     positions: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)
 
 
-class RiskMetricsHistory(Base):
+class RiskMetricsHistory(_Moment, Base):
     """How an account stood against its limits, moment by moment; each row has one of the portfolio beside it."""
 
     __tablename__ = "risk_metrics_history"
     # The last row of each session of an account, which backtests take.
     __table_args__ = (Index("ix_risk_metrics_history_session", "account_id", "session_date", "ts", "journal_seq"),)
 
-    account_id: Mapped[str] = mapped_column(primary_key=True)
-    ts: Mapped[datetime] = mapped_column(primary_key=True)
-    journal_seq: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    state_seq: Mapped[int]
-    reason: Mapped[str]
-    simulation_id: Mapped[str | None]
-    session_date: Mapped[date]
     level: Mapped[str]
     level_reason: Mapped[str]
     kill_switch_active: Mapped[bool]

@@ -81,7 +81,9 @@ BEYOND_MEASURE = "1000000000 stands for beyond measure, such as a share of equit
 
 IsoDate = Annotated[date, BeforeValidator(_require_date_text)]
 
-Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:\-]{0,63}$")]
+# What every kind of id may be made of, as a pattern without its ends.
+IDENTIFIER = r"[A-Za-z0-9][A-Za-z0-9._:\-]{0,63}"
+Identifier = Annotated[str, StringConstraints(pattern=rf"^{IDENTIFIER}$")]
 Symbol = Annotated[str, StringConstraints(pattern=r"^[A-Z0-9][A-Z0-9._:\-/]{0,31}$")]
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3,10}$")]
 # What people read in logs and listings: no control characters.

@@ -12,7 +12,13 @@ from shared.schemas.breakers import BreakerName, BreakerState
 from shared.schemas.decisions import DecisionContent, RiskLevel
 from shared.schemas.instruments import Instrument, Mark, ScenarioSet
 from shared.schemas.journal import EventKind
-from shared.schemas.kill_switches import KillReason, KillReductions, KillScope
+from shared.schemas.kill_events import (
+    HeartbeatSet,
+    KillAcknowledged,
+    KillReleaseRequested,
+    KillSwitchActivated,
+    KillSwitchReleased,
+)
 from shared.schemas.limits import Limits
 from shared.schemas.orders import Order, OrderStatus, Side
 from shared.schemas.telemetry import MLTelemetry
@@ -135,55 +141,6 @@ class DayRolled(Contract):
     ts_event: UtcDatetime
 
 
-class CancelledOrder(Contract):
-    """An open order a kill switch cancelled."""
-
-    account_id: Identifier
-    client_order_id: Identifier
-
-
-class KillSwitchActivated(Contract):
-    """A scope was stopped."""
-
-    kill_switch_id: Identifier
-    scope: KillScope
-    target: str | None
-    kind: KillReason
-    reductions: KillReductions = KillReductions.NONE
-    reason: str
-    cancelled: list[CancelledOrder]
-    by: str
-    ts_event: UtcDatetime
-
-
-class KillSwitchReleased(Contract):
-    """A scope may trade again."""
-
-    kill_switch_id: Identifier
-    reason: str
-    by: str
-    ts_event: UtcDatetime
-
-
-class KillReleaseRequested(Contract):
-    """An admin asked for a release that a second one must confirm."""
-
-    kill_switch_id: Identifier
-    reason: str
-    by: str
-    ts_event: UtcDatetime
-
-
-class KillAcknowledged(Contract):
-    """An execution engine has sent the cancels."""
-
-    kill_switch_id: Identifier
-    execution_id: Identifier
-    cancelled_orders: int
-    by: str
-    ts_event: UtcDatetime
-
-
 class OrderReplaced(Contract):
     """A replacement was approved or denied; an approved one holds the larger of old and new until acknowledged."""
 
@@ -289,15 +246,6 @@ class AccountReconciled(Contract):
     cash: Amount
     positions: list[BrokerPosition]
     reason: str | None
-    by: str
-    ts_event: UtcDatetime
-
-
-class HeartbeatSet(Contract):
-    """A strategy promises a heartbeat at least so often; 0 ends the promise."""
-
-    strategy_id: Identifier
-    timeout_seconds: int
     by: str
     ts_event: UtcDatetime
 

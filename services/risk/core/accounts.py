@@ -4,10 +4,10 @@ from datetime import date, timedelta
 
 from services.risk.core.commands import MoveCash, OpenAccount, RollBackLimits, RollDay, SetHighWaterMark, SetLimits
 from services.risk.core.fills import MOST_CASH
-from services.risk.core.orders import time_of
 from services.risk.core.outcome import Event, Outcome, Refused, conflict, fingerprint, invalid, not_found
 from services.risk.core.state import Account, FirmState
-from services.risk.core.units import SCALE, amount, micros, moment, text, units
+from services.risk.core.times import time_told
+from services.risk.core.units import SCALE, amount, moment, text, units
 from shared.schemas.events import AccountOpened, CashMoved, DayRolled, HighWaterMarkSet, LimitsSet
 from shared.schemas.journal import EventKind
 from shared.schemas.limits import Limits
@@ -95,7 +95,7 @@ def move_cash(state: FirmState, command: MoveCash, now: int) -> Outcome:
         return invalid(f"the account's cash would be beyond {text(MOST_CASH)}")
     if paid < 0 and account.equity + paid <= 0:
         return conflict(f"the account is worth {text(account.equity)}; it cannot pay out {text(-paid)}")
-    time = time_of(account, micros(request.ts_event) if request.ts_event else None, now)
+    time = time_told(account, request.ts_event, now)
     if time is None:
         return invalid("a movement of a simulated account needs ts_event")
     body = CashMoved(
@@ -153,8 +153,7 @@ def roll_day(state: FirmState, command: RollDay, now: int) -> Outcome:
     refused = _too_far(following, now) if account.simulation_id is None else None
     if refused is not None:
         return refused
-    given = command.request.ts_event
-    time = time_of(account, micros(given) if given else None, now)
+    time = time_told(account, command.request.ts_event, now)
     if time is None:
         return invalid("the day roll of a simulated account needs ts_event")
     body = DayRolled(

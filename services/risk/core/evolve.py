@@ -7,7 +7,7 @@ from services.risk.core import evolve_accounts, evolve_orders, evolve_switches
 from services.risk.core.bodies import Closed, Decided, Filled, Marked
 from services.risk.core.outcome import Event
 from services.risk.core.state import FirmState
-from shared.schemas import events
+from shared.schemas import events, kill_events
 
 Change = Callable[[FirmState, Any, int], None]
 
@@ -39,9 +39,9 @@ _STEPS: dict[type, Change] = {
     events.LevelChanged: evolve_accounts.level_changed,
     events.StrategyEnabled: evolve_accounts.strategy_enabled,
     events.EngineStarted: evolve_accounts.engine_started,
-    events.KillSwitchActivated: evolve_switches.activated,
-    events.KillSwitchReleased: evolve_switches.released,
-    events.KillReleaseRequested: evolve_switches.release_requested,
-    events.KillAcknowledged: evolve_switches.acknowledged,
-    events.HeartbeatSet: evolve_switches.heartbeat_set,
+    kill_events.KillSwitchActivated: evolve_switches.activated,
+    kill_events.KillSwitchReleased: evolve_switches.released,
+    kill_events.KillReleaseRequested: evolve_switches.release_requested,
+    kill_events.KillAcknowledged: evolve_switches.acknowledged,
+    kill_events.HeartbeatSet: evolve_switches.heartbeat_set,
 }

@@ -2,7 +2,7 @@
 
 from services.risk.core.evolve_orders import end
 from services.risk.core.state import OPEN, FirmState
-from shared.schemas.events import (
+from shared.schemas.kill_events import (
     HeartbeatSet,
     KillAcknowledged,
     KillReleaseRequested,

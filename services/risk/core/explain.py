@@ -4,7 +4,7 @@ from services.risk.core.bodies import Broken, Decided
 from services.risk.core.checks import BEYOND, GATES, HALTS, case_of, evaluate, halts, tail
 from services.risk.core.checks.case import Case
 from services.risk.core.checks.measures import MEASURES, before, with_order
-from services.risk.core.codec import reason
+from services.risk.core.codec.writing import reason
 from services.risk.core.orders import decision_of
 from services.risk.core.state import FirmState
 from services.risk.core.views import account_status

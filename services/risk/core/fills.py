@@ -2,10 +2,10 @@
 
 from services.risk.core.bodies import Filled
 from services.risk.core.commands import ApplyFill
-from services.risk.core.orders import impossible, time_of
 from services.risk.core.outcome import Event, Outcome, Refused, conflict, invalid, not_found
 from services.risk.core.positions import fill
 from services.risk.core.state import OPEN, Account, FirmState, OrderRecord
+from services.risk.core.times import impossible, time_of
 from services.risk.core.units import SCALE, SCALE2, micros, text, units
 from services.risk.core.valuation import rate_of
 from shared.schemas.journal import EventKind

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
+from services.risk.core.book import Book, book_of
 from services.risk.core.levels import level_now, measures, utilisations
 from services.risk.core.positions import unrealised_pnl
 from services.risk.core.state import Account, FirmState
-from services.risk.core.tail_methods import Book, book_of, every_method
+from services.risk.core.tail_methods import every_method
 from services.risk.core.units import amount, moment
 from services.risk.core.views import market_value, net_notional, shown_level, signed_share
 from shared.schemas.decisions import RiskLevel

@@ -4,7 +4,8 @@ from services.risk.core.commands import AcknowledgeKill, ActivateKillSwitch, Pro
 from services.risk.core.outcome import Event, Outcome, conflict, not_found
 from services.risk.core.state import Account, FirmState, OrderRecord
 from services.risk.core.units import moment
-from shared.schemas.events import (
+from shared.schemas.journal import EventKind
+from shared.schemas.kill_events import (
     CancelledOrder,
     HeartbeatSet,
     KillAcknowledged,
@@ -12,7 +13,6 @@ from shared.schemas.events import (
     KillSwitchActivated,
     KillSwitchReleased,
 )
-from shared.schemas.journal import EventKind
 from shared.schemas.kill_switches import KillReductions, KillScope, KillSwitchCreate
 
 

@@ -3,11 +3,9 @@
 Levels and breakers go by what is held, orders and the shown utilisation by the worst that open orders can make of it.
 """
 
-from collections.abc import Callable
-
+from services.risk.core.book import Book, book_of
 from services.risk.core.breakers import tidy
-from services.risk.core.positions import Position
-from services.risk.core.scenarios import Scenarios, current_exposures, reserved_exposures
+from services.risk.core.scenarios import reserved_exposures
 from services.risk.core.state import UNUSED, Account, FirmState
 from services.risk.core.units import SCALE, SCALE2
 from services.risk.core.var.historical import historical
@@ -35,20 +33,6 @@ def share(value: int, of: int) -> float:
     return tidy(min(value / of, BEYOND)) if of > 0 else (BEYOND if value > 0 else 0.0)
 
 
-def current_tail(
-    state: FirmState, account: Account, of: Callable[[Scenarios, dict[str, Position]], dict[str, float]]
-) -> tuple[float, float] | None:
-    """Return historical VaR and ES of what is asked for, over equity; None where it cannot be measured."""
-    scenarios, confidence = state.scenarios, account.profile.limits.var_confidence
-    if scenarios is None or account.equity <= 0:
-        return None
-    exposures = of(scenarios, account.positions)
-    if not exposures or not scenarios.measures(next(iter(exposures)), confidence):
-        return None
-    found = historical(scenarios.matrix.scenario_pnl(exposures), account.equity / SCALE, confidence)
-    return found.value_at_risk, found.expected_shortfall
-
-
 def measures(state: FirmState, account: Account) -> dict[str, float]:
     """Return every measure that has a limit, of the positions as they are; the tail only where it is measured."""
     equity, start, high = account.equity, account.start_of_day_equity, account.high_water_mark
@@ -59,8 +43,9 @@ def measures(state: FirmState, account: Account) -> dict[str, float]:
         now, terms = position.now, position.terms
         if not now:
             continue
-        largest = max(largest, now)
-        net += now if (position.quantity > 0) == (position.direction >= 0) else -now
+        if now > largest:
+            largest = now
+        net += position.net
         classes[terms.asset_class] = classes.get(terms.asset_class, 0) + now
         if terms.sector is not None:
             sectors[terms.sector] = sectors.get(terms.sector, 0) + now
@@ -75,10 +60,7 @@ def measures(state: FirmState, account: Account) -> dict[str, float]:
         "daily_loss": share(max(start - equity, 0), start),
         "drawdown": share(max(high - equity, 0), high),
     }
-    tail = current_tail(state, account, current_exposures)
-    if tail is not None:
-        found["value_at_risk"], found["expected_shortfall"] = tail
-    return found
+    return _with_tail(found, book_of(state, account))
 
 
 def reserved(state: FirmState, account: Account) -> dict[str, float]:
@@ -99,9 +81,14 @@ def reserved(state: FirmState, account: Account) -> dict[str, float]:
         "daily_loss": share(max(start - equity, 0), start),
         "drawdown": share(max(high - equity, 0), high),
     }
-    tail = current_tail(state, account, reserved_exposures)
-    if tail is not None:
-        found["value_at_risk"], found["expected_shortfall"] = tail
+    return _with_tail(found, book_of(state, account, reserved_exposures))
+
+
+def _with_tail(found: dict[str, float], book: Book | None) -> dict[str, float]:
+    """Return measures with historical VaR and ES of a book beside them, over equity."""
+    if book is not None:
+        tail = historical(book.pnl, book.equity, book.confidence)
+        found["value_at_risk"], found["expected_shortfall"] = tail.value_at_risk, tail.expected_shortfall
     return found
 
 

@@ -5,20 +5,19 @@ from typing import Any
 
 from services.risk.core.bodies import Broken, Closed, Decided, OrderTerms, Verdict
 from services.risk.core.checks import Evaluation, evaluate
-from services.risk.core.codec import reason, verdict_text
+from services.risk.core.codec.writing import reason, verdict_text
 from services.risk.core.commands import AcknowledgeReplace, CloseOrder, PlaceOrder, ReplaceOrder
 from services.risk.core.levels import FIRST_BAND, level_of
 from services.risk.core.outcome import Event, Outcome, Refused, conflict, invalid, not_found
-from services.risk.core.state import OPEN, Account, FirmState
-from services.risk.core.units import LIVE_SINCE, amount, micros, moment, stamp, text, units
+from services.risk.core.state import OPEN, Account, FirmState, OrderRecord
+from services.risk.core.times import impossible, later, time_told
+from services.risk.core.units import amount, moment, text, units
 from shared.schemas.decisions import Decision, DecisionContent, RiskLevel
 from shared.schemas.decisions import Verdict as Answer
 from shared.schemas.denials import DenialCode
 from shared.schemas.events import OrderReplaced, ReplaceAcknowledged
 from shared.schemas.journal import EventKind
 
-# Clocks and time zones differ by less.
-_MOST_AHEAD = 86_400_000_000
 # A smaller order would break these too: there is no largest quantity that would have passed.
 _WHATEVER_THE_SIZE = frozenset(
     {
@@ -123,12 +122,21 @@ def largest_passing(
     return low * lot
 
 
+def known_order(state: FirmState, account_id: str, client_order_id: str) -> tuple[Account, OrderRecord] | Refused:
+    """Return an order and its account, or the refusal where there is none."""
+    account = state.accounts.get(account_id)
+    record = account.orders.get(client_order_id) if account else None
+    if account is None or record is None:
+        return not_found(f"account {account_id} has no order {client_order_id}")
+    return account, record
+
+
 def replace_order(state: FirmState, command: ReplaceOrder, now: int) -> Outcome:
     """Approve or deny a change of an open order; the same again gives no event."""
-    account = state.accounts.get(command.account_id)
-    record = account.orders.get(command.client_order_id) if account else None
-    if account is None or record is None:
-        return not_found(f"account {command.account_id} has no order {command.client_order_id}")
+    known = known_order(state, command.account_id, command.client_order_id)
+    if isinstance(known, Refused):
+        return known
+    account, record = known
     request = command.request
     if request.replace_id in (record.replaced or ()):
         return ()
@@ -142,7 +150,7 @@ def replace_order(state: FirmState, command: ReplaceOrder, now: int) -> Outcome:
     quantity = units(request.quantity)
     if quantity <= filled:
         return conflict(f"{text(filled)} of the order are filled already; cancel it instead")
-    time = time_of(account, micros(request.ts_event) if request.ts_event else None, now)
+    time = time_told(account, request.ts_event, now)
     if time is None:
         return invalid("a replacement in a simulated account needs ts_event")
     limit = units(request.limit_price) if request.limit_price else 0
@@ -167,16 +175,16 @@ def replace_order(state: FirmState, command: ReplaceOrder, now: int) -> Outcome:
 
 def acknowledge_replace(state: FirmState, command: AcknowledgeReplace, now: int) -> Outcome:
     """Put a replacement in force, or drop it; the same word again gives no event."""
-    account = state.accounts.get(command.account_id)
-    record = account.orders.get(command.client_order_id) if account else None
-    if account is None or record is None:
-        return not_found(f"account {command.account_id} has no order {command.client_order_id}")
+    known = known_order(state, command.account_id, command.client_order_id)
+    if isinstance(known, Refused):
+        return known
+    account, record = known
     request = command.request
     if record.replacement is None or record.replacement.replace_id != request.replace_id:
         if request.replace_id in (record.replaced or ()):
             return ()
         return not_found(f"the order has no replacement {request.replace_id}")
-    time = time_of(account, micros(request.ts_event) if request.ts_event else None, now)
+    time = time_told(account, request.ts_event, now)
     if time is None:
         return invalid("an acknowledgement in a simulated account needs ts_event")
     body = ReplaceAcknowledged(
@@ -192,16 +200,15 @@ def acknowledge_replace(state: FirmState, command: AcknowledgeReplace, now: int)
 
 def close_order(state: FirmState, command: CloseOrder, now: int) -> Outcome:
     """End an open order; the same end again gives no event, another end is refused."""
-    account = state.accounts.get(command.account_id)
-    record = account.orders.get(command.client_order_id) if account else None
-    if account is None or record is None:
-        return not_found(f"account {command.account_id} has no order {command.client_order_id}")
+    known = known_order(state, command.account_id, command.client_order_id)
+    if isinstance(known, Refused):
+        return known
+    account, record = known
     if record.status is command.status:
         return ()
     if record.status not in OPEN:
         return conflict(f"the order is {record.status} and cannot become {command.status}")
-    given = command.request.ts_event
-    time = time_of(account, micros(given) if given else None, now)
+    time = time_told(account, command.request.ts_event, now)
     if time is None:
         return invalid("the end of an order of a simulated account needs ts_event")
     body = Closed(
@@ -261,22 +268,3 @@ def _shown(verdict: Verdict, account_id: str, client_order_id: str) -> dict[str,
         "kill_epoch": verdict.kill_epoch,
         "ts_event": moment(verdict.ts),
     }
-
-
-def time_of(account: Account, given: int | None, now: int) -> int | None:
-    """Return the time an account lives at: the system's, or for a simulated one the newest a command carried."""
-    if account.simulation_id is None:
-        return now
-    return None if given is None else later(account, given)
-
-
-def impossible(account: Account, given: int | None, now: int) -> Refused | None:
-    """Return why a time cannot be one of a live account: long before there was one, or more than a day ahead."""
-    if account.simulation_id is not None or given is None or LIVE_SINCE <= given <= now + _MOST_AHEAD:
-        return None
-    return invalid(f"ts_event {stamp(given)} lies before 2000 or more than a day ahead; the account is live")
-
-
-def later(account: Account, given: int) -> int:
-    """Return a simulated account's time: it never goes back."""
-    return max(given, account.clock) if account.clock is not None else given

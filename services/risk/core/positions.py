@@ -80,6 +80,11 @@ class Position:
         high, low = self.quantity + self.open_buy, self.quantity - self.open_sell
         return high if high >= -low else low
 
+    @property
+    def net(self) -> int:
+        """Return the notional as it is, negative where the position gains from a fall."""
+        return self.now if (self.quantity > 0) == (self.direction >= 0) else -self.now
+
     def measure_reserved(self) -> None:
         """Take anew what open orders have a part in."""
         high, low = self.quantity + self.open_buy, self.quantity - self.open_sell

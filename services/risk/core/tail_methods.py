@@ -7,45 +7,17 @@ from decimal import Decimal
 
 import numpy as np
 
-from services.risk.core.scenarios import current_exposures
+from services.risk.core.book import Book, book_of
 from services.risk.core.state import Account, FirmState
-from services.risk.core.units import SCALE
 from services.risk.core.var import historical, monte_carlo, parametric
 from services.risk.core.var import result as results
 from services.risk.core.var.contributions import breakdown
-from services.risk.core.var.incremental import ReturnMatrix
-from services.risk.core.var.inputs import FloatArray
 from shared.money import round_amount
 from shared.schemas.accounts import TailRisk
 from shared.schemas.value_at_risk import TailContribution, ValueAtRisk
 
 # The same portfolio gives the same figures, whenever it is asked about.
 _SEED = 20_260_101
-
-
-@dataclass(frozen=True, slots=True)
-class Book:
-    """What every method needs of an account; money in its currency."""
-
-    matrix: ReturnMatrix
-    exposures: dict[str, float]
-    pnl: FloatArray
-    equity: float
-    confidence: float
-    # Over how many days the scenarios' returns are: the horizon of every figure.
-    days: int
-
-
-def book_of(state: FirmState, account: Account) -> Book | None:
-    """Return an account's book, None where its tail cannot be measured."""
-    scenarios, confidence = state.scenarios, account.profile.limits.var_confidence
-    if scenarios is None or account.equity <= 0:
-        return None
-    exposures = current_exposures(scenarios, account.positions)
-    if not exposures or not scenarios.measures(next(iter(exposures)), confidence):
-        return None
-    pnl = scenarios.matrix.scenario_pnl(exposures)
-    return Book(scenarios.matrix, exposures, pnl, account.equity / SCALE, confidence, scenarios.source.horizon_days)
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,9 +64,7 @@ def shown_level(level: RiskLevel, reason: str, switches: Sequence[KillSwitchView
 
 def net_notional(account: Account) -> int:
     """Return the sum of signed notionals of the positions as they are."""
-    return sum(
-        each.now if (each.quantity > 0) == (each.direction >= 0) else -each.now for each in account.positions.values()
-    )
+    return sum(each.net for each in account.positions.values())
 
 
 def signed_share(value: int, of: int) -> float:

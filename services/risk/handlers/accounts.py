@@ -2,6 +2,7 @@
 
 import asyncio
 
+from services.risk.core.book import Book, book_of
 from services.risk.core.commands import (
     MoveCash,
     OpenAccount,
@@ -14,7 +15,7 @@ from services.risk.core.commands import (
 )
 from services.risk.core.liquidation import liquidation_plan
 from services.risk.core.state import Account, FirmState
-from services.risk.core.tail_methods import Book, book_of, every_method
+from services.risk.core.tail_methods import every_method
 from services.risk.core.views import account_status
 from services.risk.engine import Engine
 from services.risk.handlers.asking import do, of_account

@@ -1,15 +1,15 @@
 """The history of accounts, page by page."""
 
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.risk import store
-from shared.pagination import BadCursor, decode_cursor, encode_cursor
+from shared.pagination import decode_cursor, encode_cursor
 from shared.problems import NotFound, Unprocessable
-from shared.schemas.base import Page, format_utc
+from shared.schemas.base import Page
 from shared.schemas.history import PortfolioPoint, RiskPoint
 
 Window = tuple[datetime | None, datetime | None]
@@ -43,20 +43,11 @@ async def _page(
     start, end = window
     if start is not None and end is not None and end <= start:
         raise Unprocessable("The end must lie after the start")
-    after = _after(cursor)
+    place = decode_cursor(cursor, ts=datetime, seq=int) if cursor is not None else None
+    after = (place["ts"], place["seq"]) if place else None
     await require_account(session, account_id)
     found = await read(session, account_id, window, after, limit + 1)
     if len(found) <= limit:
         return Page(items=found)
     last = found[limit - 1]
-    return Page(items=found[:limit], next_cursor=encode_cursor({"ts": format_utc(last.ts), "seq": last.journal_seq}))
-
-
-def _after(cursor: str | None) -> tuple[datetime, int] | None:
-    if cursor is None:
-        return None
-    values = decode_cursor(cursor, ts=str, seq=int)
-    try:
-        return datetime.fromisoformat(str(values["ts"])).astimezone(UTC), int(values["seq"])
-    except (ValueError, OverflowError):
-        raise BadCursor("Use next_cursor as an earlier page gave it") from None
+    return Page(items=found[:limit], next_cursor=encode_cursor({"ts": last.ts, "seq": last.journal_seq}))

@@ -12,9 +12,10 @@ from services.risk.core.commands import (
     PlaceOrders,
     ReplaceOrder,
 )
-from services.risk.core.orders import Answered, content_of, impossible, judge, time_of
-from services.risk.core.outcome import RefusalKind, Refused, invalid, not_found
+from services.risk.core.orders import Answered, content_of, judge, known_order
+from services.risk.core.outcome import RefusalKind, Refused, invalid
 from services.risk.core.state import Account, FirmState
+from services.risk.core.times import impossible, time_of
 from services.risk.core.translate import order_terms
 from services.risk.core.units import micros
 from services.risk.core.views import order_view
@@ -114,10 +115,8 @@ async def get_decision(engine: Engine, account_id: str, client_order_id: str) ->
     """Return the decision on an order."""
 
     def question(state: FirmState, account: Account) -> Decision | Refused:
-        record = account.orders.get(client_order_id)
-        if record is None:
-            return not_found(f"account {account_id} has no order {client_order_id}")
-        return decision(state, account, record).model()
+        known = known_order(state, account.account_id, client_order_id)
+        return known if isinstance(known, Refused) else decision(state, *known).model()
 
     return await of_account(engine, account_id, question)
 

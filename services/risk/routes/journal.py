@@ -12,7 +12,6 @@ from shared.dependencies import ResourcesDep, SessionDep
 from shared.problems import DependencyUnavailable
 from shared.schemas.base import Identifier
 from shared.schemas.journal import EventKind, JournalPage, JournalVerification
-from shared.shards import SHARD_HEADER
 
 router = APIRouter(prefix="/journal", tags=["journal"])
 stream_router = APIRouter(tags=["journal"])
@@ -46,8 +45,7 @@ async def stream_journal(
     if (why := await engine.problem()) is not None:
         raise DependencyUnavailable(f"Nothing is streamed now: {why}", headers={"Retry-After": "1"})
     events = handlers_stream.stream(engine, shared.database, last_event_id, account_id, frozenset(kind))
-    headers = {"Cache-Control": "no-store", SHARD_HEADER: str(engine.shard.number)}
-    return StreamingResponse(events, media_type="text/event-stream", headers=headers)
+    return StreamingResponse(events, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
 
 
 @router.get("/verify")

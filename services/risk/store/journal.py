@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import psycopg
 from sqlalchemy import Row as Record
-from sqlalchemy import func, select, text, update
+from sqlalchemy import Select, func, select, text, update
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
@@ -102,8 +102,7 @@ class Lease:
     async def page(self, after: int, limit: int) -> list[Row]:
         """Return rows after a sequence number; whoever reads a long journal is alive."""
         await self.renew()
-        query = select(*_COLUMNS).where(Journal.seq > after).order_by(Journal.seq).limit(limit)
-        return [_row(record) for record in await self._connection.execute(query)]
+        return [_row(record) for record in await self._connection.execute(_page(after, limit))]
 
 
 @asynccontextmanager
@@ -176,7 +175,7 @@ async def _lock(connection: AsyncConnection) -> bool:
 
 async def read_page(session: AsyncSession, after: int, limit: int, kinds: Sequence[str]) -> list[Row]:
     """Return rows after a sequence number, oldest first, of some kinds where any are named."""
-    query = select(*_COLUMNS).where(Journal.seq > after).order_by(Journal.seq).limit(limit)
+    query = _page(after, limit)
     if kinds:
         query = query.where(Journal.kind.in_(kinds))
     return [_row(record) for record in await session.execute(query)]
@@ -226,6 +225,10 @@ async def hash_at(session: AsyncSession, seq: int) -> str | None:
     """Return the hash of one row, None where there is no such row."""
     found: str | None = await session.scalar(select(Journal.hash).where(Journal.seq == seq))
     return found
+
+
+def _page(after: int, limit: int) -> Select[Any]:
+    return select(*_COLUMNS).where(Journal.seq > after).order_by(Journal.seq).limit(limit)
 
 
 def _record(row: Row) -> str:

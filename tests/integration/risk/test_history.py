@@ -9,13 +9,9 @@ from typing import Any
 import numpy as np
 import psycopg
 import pytest
-from alembic.autogenerate import compare_metadata
-from alembic.migration import MigrationContext
 from prometheus_client import REGISTRY
-from sqlalchemy import create_engine
 
 from services.risk.history import HistoryKeeper
-from services.risk.models import metadata
 from shared.clock import ManualClock
 from shared.database import Database
 from shared.embedded import EmbeddedPostgres
@@ -386,19 +382,3 @@ class TestReads:
         assert (await risk.call("GET", f"/accounts/nobody/{path}")).status_code == 404
         nobody = await risk.http.get(f"/api/v1/risk/accounts/main/{path}", headers={"Authorization": "Bearer x"})
         assert nobody.status_code == 401
-
-
-def test_the_migrations_make_the_tables_the_models_describe(database_url: str) -> None:
-    engine = create_engine(database_url)
-    with engine.connect() as connection:
-        context = MigrationContext.configure(
-            connection,
-            opts={
-                "include_schemas": True,
-                "include_name": lambda name, kind, _: kind != "schema" or name == "risk",
-                "version_table_schema": "risk",
-                "compare_type": True,
-            },
-        )
-        assert compare_metadata(context, metadata) == []
-    engine.dispose()

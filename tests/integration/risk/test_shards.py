@@ -67,6 +67,30 @@ async def test_an_account_is_opened_by_its_own_shard(run_risk: Running) -> None:
         assert listed.headers[SHARD_HEADER] == "1"
 
 
+async def test_every_answer_says_which_shard_gave_it(run_risk: Running) -> None:
+    async with run_risk(**SECOND) as risk:
+        await risk.ok("POST", "/accounts", {"account_id": MINE, "base_currency": "USD", "initial_cash": "1000"})
+        mine = f"/accounts/{MINE}"
+        asked = [
+            # Answered directly, the first ones.
+            ("POST", f"{mine}/orders", order("o1"), 200),
+            ("POST", f"{mine}/orders/check", order("o2"), 200),
+            ("POST", f"{mine}/orders/batch", {"orders": [order("o3")]}, 200),
+            ("POST", f"{mine}/orders", order("o1", quantity="2"), 409),
+            ("POST", f"/accounts/{THEIRS}/orders", order("o1"), 421),
+            ("POST", f"{mine}/orders", {}, 422),
+            ("POST", f"{mine}/orders?general", order("o1"), 200),
+            ("GET", f"/accounts/{THEIRS}", None, 421),
+            ("GET", f"{mine}/orders/none", None, 404),
+            ("GET", "/none", None, 404),
+        ]
+        for method, path, body, status in asked:
+            answer = await risk.call(method, path, body)
+            assert (answer.status_code, answer.headers.get_list(SHARD_HEADER)) == (status, ["1"]), (method, path)
+        refused = await risk.http.get(BASE + mine, headers={"Authorization": "Bearer x"})
+        assert (refused.status_code, refused.headers.get_list(SHARD_HEADER)) == (401, ["1"])
+
+
 async def test_what_is_meant_for_another_shard_is_refused(
     run_risk: Running, auth: Callable[[Role], dict[str, str]]
 ) -> None:

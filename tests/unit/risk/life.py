@@ -22,7 +22,7 @@ from services.risk.core.state import FirmState
 from services.risk.core.translate import order_terms
 from services.risk.core.units import SCALE, amount, micros, units
 from shared.schemas.decisions import RiskLevel
-from shared.schemas.events import KillSwitchActivated
+from shared.schemas.kill_events import KillSwitchActivated
 from shared.schemas.kill_switches import KillReductions, KillScope
 from shared.schemas.orders import Fill, Order
 from tests.unit.risk.books import Books, Sent

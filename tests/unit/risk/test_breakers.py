@@ -21,7 +21,7 @@ from services.risk.core.views import account_status
 from shared.schemas.accounts import HighWaterMarkUpdate
 from shared.schemas.breakers import BreakerState
 from shared.schemas.decisions import RiskLevel
-from shared.schemas.events import KillSwitchActivated
+from shared.schemas.kill_events import KillSwitchActivated
 from shared.schemas.kill_switches import KillReason
 from shared.schemas.limits import LimitsUpdate
 from tests.unit.risk.desk import STOCK, Desk, codes, wide

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
+from services.risk.core.book import book_of
 from services.risk.core.commands import MoveCash, OpenAccount, RollDay, SetScenarios
 from services.risk.core.history import LevelChange, Snapshot, points, snapshot, worth_keeping
 from services.risk.core.levels import measures, utilisations
-from services.risk.core.tail_methods import book_of, every_method
+from services.risk.core.tail_methods import every_method
 from services.risk.core.views import account_status
 from shared.schemas.accounts import AccountCreate, CashMovement, DayRoll
 from shared.schemas.decisions import RiskLevel

@@ -18,8 +18,9 @@ from services.risk.core.state import FirmState
 from services.risk.core.units import amount, units
 from services.risk.core.views import account_status
 from shared.money import format_decimal
-from shared.schemas.events import DayRolled, KillSwitchActivated
+from shared.schemas.events import DayRolled
 from shared.schemas.journal import EventKind, JournalEntry
+from shared.schemas.kill_events import KillSwitchActivated
 from shared.schemas.kill_switches import KillScope
 from shared.schemas.orders import OrderClose, OrderStatus
 from tests.unit.risk.desk import START, Desk, wide

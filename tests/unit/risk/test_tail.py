@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from services.risk.core.bodies import Decided
+from services.risk.core.book import book_of
 from services.risk.core.chain import Tip, event_of, link
 from services.risk.core.commands import SetScenarios
 from services.risk.core.evolve import evolve
@@ -14,7 +15,7 @@ from services.risk.core.explain import explain
 from services.risk.core.outcome import RefusalKind, Refused
 from services.risk.core.scenarios import exposure, reserved_pnl
 from services.risk.core.state import FirmState
-from services.risk.core.tail_methods import book_of, every_method
+from services.risk.core.tail_methods import every_method
 from services.risk.core.views import account_status
 from shared.schemas.instruments import ScenarioSet
 from tests.unit.risk.desk import START, Desk, codes, wide

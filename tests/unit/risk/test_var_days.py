@@ -10,8 +10,9 @@ import pytest
 from scipy import stats
 from scipy.special import xlogy
 
+from services.risk.core.book import book_of
 from services.risk.core.commands import SetScenarios
-from services.risk.core.tail_methods import book_of, every_method, tail_inputs, value_at_risk
+from services.risk.core.tail_methods import every_method, tail_inputs, value_at_risk
 from services.risk.core.var.result import Method
 from services.risk.core.var_days import SessionEnd, backtest_sessions
 from shared.schemas.accounts import TailRisk

@@ -1,4 +1,6 @@
 import base64
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -46,3 +48,20 @@ def test_half_a_surrogate_pair_is_a_bad_cursor() -> None:
 def test_an_integer_beyond_a_column_is_a_bad_cursor() -> None:
     with pytest.raises(BadCursor):
         decode_cursor(encode_cursor({"seq": 2**63}), seq=int)
+
+
+@given(st.datetimes(timezones=st.just(UTC)))
+def test_a_cursor_gives_back_a_moment(moment: datetime) -> None:
+    assert decode_cursor(encode_cursor({"ts": moment, "seq": 1}), ts=datetime, seq=int) == {"ts": moment, "seq": 1}
+
+
+def test_a_moment_comes_back_in_utc() -> None:
+    moment = datetime(2026, 3, 2, 5, 30, tzinfo=timezone(timedelta(hours=5, minutes=30)))
+    found = decode_cursor(encode_cursor({"ts": moment}), ts=datetime)["ts"]
+    assert (found, found.tzinfo) == (datetime(2026, 3, 2, tzinfo=UTC), UTC)
+
+
+@pytest.mark.parametrize("value", ["", "nope", "2026-02-30T00:00:00Z", "0001-01-01T00:00:00+05:00", 1, None])
+def test_what_is_no_moment_is_refused(value: Any) -> None:
+    with pytest.raises(BadCursor):
+        decode_cursor(encode_cursor({"ts": value}), ts=datetime)
