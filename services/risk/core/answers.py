@@ -5,15 +5,16 @@ from typing import Any
 
 from services.risk.core import commands as ask
 from services.risk.core.bodies import Broken, Marked
+from services.risk.core.codec.writing import reason
 from services.risk.core.levels import share
 from services.risk.core.orders import Answered
 from services.risk.core.outcome import Event
-from services.risk.core.state import Account, FirmState, OrderRecord
+from services.risk.core.state import Account, FirmState, OrderRecord, Replaced
 from services.risk.core.units import amount
 from services.risk.core.views import account_status, fill_result, order_view
 from shared.schemas.accounts import HighWaterMarkResult, ReconciliationResult
 from shared.schemas.breakers import BreakerResetResult, BreakerState
-from shared.schemas.decisions import Decision, RiskLevel
+from shared.schemas.decisions import Decision, DenialReason, RiskLevel, Verdict
 from shared.schemas.denials import DenialCode
 from shared.schemas.events import AccountReconciled, HighWaterMarkSet
 from shared.schemas.instruments import MarkNote, MarksResult
@@ -33,9 +34,9 @@ def answer(state: FirmState, command: ask.Command, events: list[Event]) -> Any: 
             account = state.accounts[command.account_id]
             return [decision(state, account, account.orders[order.client_order_id]) for order in command.orders]
         case ask.ReplaceOrder():
-            record = state.accounts[command.account_id].orders[command.client_order_id]
-            content, seq = (record.replaced or {})[command.request.replace_id]
-            return Decision.model_construct(**dict(content), seq=seq)
+            account = state.accounts[command.account_id]
+            record = account.orders[command.client_order_id]
+            return _replacement(state, account, record, (record.replaced or {})[command.request.replace_id])
         case ask.CloseOrder() | ask.AcknowledgeReplace():
             account = state.accounts[command.account_id]
             return order_view(account, account.orders[command.client_order_id])
@@ -65,28 +66,50 @@ def answer(state: FirmState, command: ask.Command, events: list[Event]) -> Any: 
 
 
 def decision(state: FirmState, account: Account, record: OrderRecord) -> Answered:
-    """Return the decision on an order; one a kill switch took back since is denied, whoever asks again."""
+    """Return the decision on an order; one that a kill switch took back is denied for good, whoever asks again."""
     body = record.decided
-    killed = record.status is OrderStatus.CANCELLED and body.verdict.approved
-    if killed and state.kill_epoch > body.verdict.kill_epoch:
-        order = record.order
-        for switch in state.active_switches(account.account_id, order.strategy_id, order.symbol):
-            if switch.kill_epoch <= body.verdict.kill_epoch:
-                continue
-            why = Broken(
-                DenialCode.KILL_SWITCH_ACTIVE,
-                f"approved, and taken back since: {switch.scope} was stopped ({switch.kind}): {switch.reason}",
-            )
-            verdict = replace(
-                body.verdict,
-                approved=False,
-                broken=[why],
-                level=RiskLevel.BLACK,
-                max_quantity=0,
-                kill_epoch=state.kill_epoch,
-            )
-            return Answered(replace(body, verdict=verdict), record.seq)
-    return Answered(body, record.seq)
+    why = _taken_back(state, account, record, body.verdict.kill_epoch) if body.verdict.approved else None
+    if why is None:
+        return Answered(body, record.seq)
+    verdict = replace(
+        body.verdict,
+        approved=False,
+        broken=[why],
+        level=RiskLevel.BLACK,
+        max_quantity=0,
+        kill_epoch=state.kill_epoch,
+    )
+    return Answered(replace(body, verdict=verdict), record.seq)
+
+
+def _replacement(state: FirmState, account: Account, record: OrderRecord, asked: Replaced) -> Decision:
+    found = Decision.model_construct(**dict(asked.content), seq=asked.seq)
+    why = _taken_back(state, account, record, asked.content.kill_epoch)
+    if why is None or found.decision is Verdict.DENIED:
+        return found
+    return found.model_copy(
+        update={
+            "decision": Verdict.DENIED,
+            "reasons": [DenialReason.model_validate(reason(why))],
+            "risk_level": RiskLevel.BLACK,
+            "max_quantity": amount(0),
+            "kill_epoch": state.kill_epoch,
+        }
+    )
+
+
+def _taken_back(state: FirmState, account: Account, record: OrderRecord, kill_epoch: int) -> Broken | None:
+    """Return why what was approved under an epoch may not go out any more: a switch ended it, released or not."""
+    switch = state.kill_switches[record.taken_back_by] if record.taken_back_by else None
+    if switch is None and record.status is OrderStatus.CANCELLED and state.kill_epoch > kill_epoch:
+        active = state.active_switches(account.account_id, record.order.strategy_id, record.order.symbol)
+        switch = next((each for each in active if each.kill_epoch > kill_epoch), None)
+    if switch is None:
+        return None
+    return Broken(
+        DenialCode.KILL_SWITCH_ACTIVE,
+        f"approved, and taken back since: {switch.scope} was stopped ({switch.kind}): {switch.reason}",
+    )
 
 
 def _marks(command: ask.SetMarks, events: list[Event]) -> MarksResult:

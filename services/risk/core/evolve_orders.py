@@ -5,7 +5,17 @@ from dataclasses import replace
 from services.risk.core.bodies import Closed, Decided, Filled, OrderTerms
 from services.risk.core.positions import Position, fill
 from services.risk.core.scenarios import exposure, move
-from services.risk.core.state import OPEN, Account, Booked, FirmState, OrderRecord, Parent, Replacement, Strategy
+from services.risk.core.state import (
+    OPEN,
+    Account,
+    Booked,
+    FirmState,
+    OrderRecord,
+    Parent,
+    Replaced,
+    Replacement,
+    Strategy,
+)
 from services.risk.core.units import SCALE, micros, units
 from services.risk.core.valuation import position_in, price, settle, settle_reserved
 from shared.schemas.decisions import Verdict
@@ -102,10 +112,11 @@ def replaced(state: FirmState, body: OrderReplaced, seq: int) -> None:
     """Keep a decision on a replacement; an approved one holds the larger of old and new."""
     account = state.accounts[body.account_id]
     record = account.orders[body.client_order_id]
-    record.replaced = {**(record.replaced or {}), body.replace_id: (body.decision, seq)}
+    limit, quantity = units(body.limit_price) if body.limit_price else 0, units(body.quantity)
+    asked = Replaced(quantity, limit, body.decision, seq)
+    record.replaced = {**(record.replaced or {}), body.replace_id: asked}
     if body.decision.decision is Verdict.APPROVED:
-        limit = units(body.limit_price) if body.limit_price else 0
-        record.replacement = Replacement(body.replace_id, units(body.quantity), limit)
+        record.replacement = Replacement(body.replace_id, quantity, limit)
         position = account.positions[record.order.symbol]
         if limit:
             position.rest(record.order.buy, limit)
@@ -119,6 +130,8 @@ def replace_acknowledged(state: FirmState, body: ReplaceAcknowledged, seq: int) 
     account = state.accounts[body.account_id]
     record = account.orders[body.client_order_id]
     position = account.positions[record.order.symbol]
+    asked = (record.replaced or {})[body.replace_id]
+    record.replaced = {**(record.replaced or {}), body.replace_id: replace(asked, accepted=body.accepted)}
     if body.accepted:
         _put_in_force(position, record)
     elif record.replacement is not None:

@@ -21,6 +21,7 @@ def activated(state: FirmState, body: KillSwitchActivated, seq: int) -> None:
         # Older journals name an order twice where two switches were pulled by one event.
         if record.status in OPEN:
             end(state, account, record, OrderStatus.CANCELLED)
+            record.taken_back_by = body.kill_switch_id
     state.kill_epoch += 1
     switch = KillSwitchView(
         kill_switch_id=body.kill_switch_id,

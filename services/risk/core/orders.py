@@ -17,6 +17,7 @@ from shared.schemas.decisions import Verdict as Answer
 from shared.schemas.denials import DenialCode
 from shared.schemas.events import OrderReplaced, ReplaceAcknowledged
 from shared.schemas.journal import EventKind
+from shared.schemas.orders import ReplaceAcknowledgement
 
 # A smaller order would break these too: there is no largest quantity that would have passed.
 _WHATEVER_THE_SIZE = frozenset(
@@ -138,8 +139,12 @@ def replace_order(state: FirmState, command: ReplaceOrder, now: int) -> Outcome:
         return known
     account, record = known
     request = command.request
-    if request.replace_id in (record.replaced or ()):
-        return ()
+    quantity, limit = units(request.quantity), units(request.limit_price) if request.limit_price else 0
+    asked = (record.replaced or {}).get(request.replace_id)
+    if asked is not None:
+        if (asked.quantity, asked.limit) == (quantity, limit):
+            return ()
+        return conflict(f"replace_id {request.replace_id} was used for another change of the order")
     if record.status not in OPEN:
         return conflict(f"the order is {record.status} and cannot be replaced")
     if record.replacement is not None:
@@ -147,13 +152,11 @@ def replace_order(state: FirmState, command: ReplaceOrder, now: int) -> Outcome:
     if (request.limit_price is None) != (record.order.limit == 0):
         return invalid("a replacement keeps the order's type: limit_price is required for LIMIT and absent for MARKET")
     filled = record.order.quantity - record.leaves
-    quantity = units(request.quantity)
     if quantity <= filled:
         return conflict(f"{text(filled)} of the order are filled already; cancel it instead")
     time = time_told(account, request.ts_event, now)
     if time is None:
         return invalid("a replacement in a simulated account needs ts_event")
-    limit = units(request.limit_price) if request.limit_price else 0
     changed = replace(record.order, quantity=quantity - filled, limit=limit)
     found = evaluate(state, account, changed, time, record.held)
     verdict = judge(state, account, changed, time, found, record.held)
@@ -181,9 +184,7 @@ def acknowledge_replace(state: FirmState, command: AcknowledgeReplace, now: int)
     account, record = known
     request = command.request
     if record.replacement is None or record.replacement.replace_id != request.replace_id:
-        if request.replace_id in (record.replaced or ()):
-            return ()
-        return not_found(f"the order has no replacement {request.replace_id}")
+        return _acknowledged(record, request)
     time = time_told(account, request.ts_event, now)
     if time is None:
         return invalid("an acknowledgement in a simulated account needs ts_event")
@@ -196,6 +197,19 @@ def acknowledge_replace(state: FirmState, command: AcknowledgeReplace, now: int)
         ts_event=moment(time),
     )
     return (Event(EventKind.REPLACE_ACKNOWLEDGED, account.account_id, body),)
+
+
+def _acknowledged(record: OrderRecord, request: ReplaceAcknowledgement) -> Outcome:
+    """Return what a word on a replacement gives that no longer waits for one."""
+    asked = (record.replaced or {}).get(request.replace_id)
+    if asked is None:
+        return not_found(f"the order has no replacement {request.replace_id}")
+    if asked.content.decision is Answer.DENIED:
+        return conflict(f"replacement {request.replace_id} was denied")
+    if asked.accepted is not None and asked.accepted is not request.accepted:
+        return conflict(f"replacement {request.replace_id} was {'accepted' if asked.accepted else 'refused'} already")
+    # What waited when its order ended was dropped with it.
+    return ()
 
 
 def close_order(state: FirmState, command: CloseOrder, now: int) -> Outcome:

@@ -33,6 +33,17 @@ class Replacement:
 
 
 @dataclass(slots=True)
+class Replaced:
+    """A change of an order that was asked for: what, what was answered in which row, what the venue said of it."""
+
+    quantity: int
+    limit: int
+    content: DecisionContent
+    seq: int
+    accepted: bool | None = None
+
+
+@dataclass(slots=True)
 class OrderRecord:
     """A decided order: what was asked, what was answered, where it stands."""
 
@@ -46,8 +57,10 @@ class OrderRecord:
     # What it holds in the position's open quantity: the larger of its leaves and those of a replacement.
     held: int = 0
     replacement: Replacement | None = None
-    # Every replacement that was asked for, and the row that decided on it.
-    replaced: dict[str, tuple[DecisionContent, int]] | None = None
+    # Every replacement that was asked for.
+    replaced: dict[str, Replaced] | None = None
+    # The kill switch that ended it.
+    taken_back_by: str | None = None
 
 
 @dataclass(slots=True)

@@ -132,6 +132,40 @@ class TestReplace:
         assert len(desk.journal) == count
         assert self.replace(desk, order_id, 95, name="r2").kind is RefusalKind.CONFLICT
 
+    @pytest.mark.parametrize("acknowledged", [None, True, False])
+    def test_another_change_under_the_same_id_is_refused(self, acknowledged: bool | None) -> None:
+        desk = Desk(narrow())
+        order_id = self.resting(desk)
+        first = self.replace(desk, order_id, 90)
+        if acknowledged is not None:
+            self.acknowledge(desk, order_id, accepted=acknowledged)
+        assert self.replace(desk, order_id, 95).kind is RefusalKind.CONFLICT
+        assert self.replace(desk, order_id, 90, "99").kind is RefusalKind.CONFLICT
+        assert self.replace(desk, order_id, 90) == first
+
+    def test_another_change_under_the_id_of_a_denied_one_is_refused_too(self) -> None:
+        desk = Desk(narrow())
+        order_id = self.resting(desk)
+        assert codes(self.replace(desk, order_id, 101)) == ["POSITION_LIMIT"]
+        assert self.replace(desk, order_id, 90).kind is RefusalKind.CONFLICT
+
+    @pytest.mark.parametrize("accepted", [True, False])
+    def test_the_venues_word_stands(self, accepted: bool) -> None:
+        desk = Desk(narrow())
+        order_id = self.resting(desk)
+        self.replace(desk, order_id, 90)
+        self.acknowledge(desk, order_id, accepted=accepted)
+        assert self.acknowledge(desk, order_id, accepted=accepted) == ()
+        assert self.acknowledge(desk, order_id, accepted=not accepted).kind is RefusalKind.CONFLICT
+        assert desk.held().open_buy_quantity == (90 if accepted else 60)
+
+    def test_the_venue_cannot_take_what_was_denied(self) -> None:
+        desk = Desk(narrow())
+        order_id = self.resting(desk)
+        self.replace(desk, order_id, 101)
+        assert self.acknowledge(desk, order_id, accepted=True).kind is RefusalKind.CONFLICT
+        assert desk.held().open_buy_quantity == 60
+
     def test_fills_meanwhile_count_for_both(self) -> None:
         desk = Desk(narrow())
         order_id = self.resting(desk)

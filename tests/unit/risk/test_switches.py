@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from services.risk.core.answers import answer
 from services.risk.core.commands import (
     AcknowledgeKill,
     ActivateKillSwitch,
@@ -12,12 +13,14 @@ from services.risk.core.commands import (
     PromiseHeartbeat,
     Reconcile,
     ReleaseKillSwitch,
+    ReplaceOrder,
     StartEngine,
 )
 from services.risk.core.outcome import RefusalKind, Refused
 from services.risk.core.units import amount
 from shared.schemas.accounts import Reconciliation
 from shared.schemas.kill_switches import KillAcknowledgement, KillReason, KillScope, KillSwitchCreate
+from shared.schemas.orders import OrderReplace
 from tests.unit.risk.desk import Desk, codes, wide
 
 pytestmark = pytest.mark.unit
@@ -62,6 +65,31 @@ class TestEpoch:
         again = desk.decided(approved.client_order_id)
         assert (again.decision, codes(again)) == ("DENIED", ["KILL_SWITCH_ACTIVE"])
         assert again.kill_epoch == 1
+
+    def test_it_stays_denied_once_the_switch_is_released(self) -> None:
+        desk = Desk()
+        approved, filled = desk.order(), desk.order()
+        desk.fill(filled, 1, 100)
+        desk.kill(KillScope.ACCOUNT, "main")
+        release(desk, "ada")
+        again = desk.decided(approved.client_order_id)
+        assert (again.decision, codes(again)) == ("DENIED", ["KILL_SWITCH_ACTIVE"])
+        assert (again.kill_epoch, again.max_quantity) == (1, 0)
+        assert desk.decided(filled.client_order_id).decision == "APPROVED", "it was not taken back: it had happened"
+        assert desk.order().decision == "APPROVED"
+
+    def test_so_is_a_replacement_of_it(self) -> None:
+        desk = Desk()
+        order = desk.order(quantity=5, order_type="LIMIT", limit_price="100")
+        request = OrderReplace.model_validate({"replace_id": "r1", "quantity": 6, "limit_price": "100"})
+        command = ReplaceOrder("main", order.client_order_id, request, "ada")
+        desk.send(command)
+        assert answer(desk.state, command, []).decision == "APPROVED"
+        desk.kill(KillScope.STRATEGY, "trend")
+        release(desk, "ada")
+        assert desk.send(command) == ()
+        again = answer(desk.state, command, [])
+        assert (again.decision, codes(again), again.kill_epoch) == ("DENIED", ["KILL_SWITCH_ACTIVE"], 1)
 
     def test_what_the_switch_did_not_concern_stays_approved(self) -> None:
         desk = Desk()

@@ -5,7 +5,7 @@ from typing import Any
 
 from services.risk.core.bodies import Broken, Decided, OrderTerms, Verdict
 from services.risk.core.snapshot.fields import Fields
-from services.risk.core.state import OrderRecord, Replacement
+from services.risk.core.state import OrderRecord, Replaced, Replacement
 from shared.schemas.decisions import DecisionContent, RiskLevel, Unit
 from shared.schemas.denials import DenialCode
 from shared.schemas.orders import OrderStatus
@@ -17,13 +17,14 @@ _VERDICT = Fields(Verdict, without=frozenset({"broken"}), level=RiskLevel)
 _DECIDED = Fields(Decided, without=frozenset({"order", "verdict"}), session_date=date.fromisoformat)
 _RECORD = Fields(OrderRecord, without=frozenset({"order", "decided", "replacement", "replaced"}), status=OrderStatus)
 _REPLACEMENT = Fields(Replacement)
+_REPLACED = Fields(Replaced, without=frozenset({"content"}))
 
 
 def write_order(record: OrderRecord) -> list[Any]:
     """Return an order's values; its terms of now only where a replacement changed them."""
     decided = record.decided
     replaced = record.replaced and [
-        [name, content.model_dump(mode="json"), seq] for name, (content, seq) in record.replaced.items()
+        [name, _REPLACED.write(each), each.content.model_dump(mode="json")] for name, each in record.replaced.items()
     ]
     return [
         _RECORD.write(record),
@@ -47,5 +48,9 @@ def read_order(values: list[Any]) -> OrderRecord:
         order=terms if now is None else _TERMS.read(now),
         decided=_DECIDED.read(decided, order=terms, verdict=answer),
         replacement=replacement and _REPLACEMENT.read(replacement),
-        replaced=replaced and {name: (DecisionContent.model_validate(each), seq) for name, each, seq in replaced},
+        replaced=replaced
+        and {
+            name: _REPLACED.read(each, content=DecisionContent.model_validate(content))
+            for name, each, content in replaced
+        },
     )
