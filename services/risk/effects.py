@@ -77,6 +77,14 @@ def _record(state: FirmState, event: Event) -> None:
                     trade_id=body.trade_id,
                     overfilled_quantity=amount(body.overfilled),
                 )
+            if body.doubted:
+                _RISK.warning(
+                    "the fill is too far from the mark to be believed before the account is reconciled",
+                    account_id=body.account_id,
+                    client_order_id=body.client_order_id,
+                    trade_id=body.trade_id,
+                    price=amount(body.price),
+                )
             _TRADING.log_order_filled(
                 account_id=body.account_id,
                 client_order_id=body.client_order_id,

@@ -11,6 +11,7 @@ from services.risk.engine import Engine
 from services.risk.metrics import (
     BREAKERS,
     DRAWDOWN,
+    FILL_DOUBTED,
     LEVEL,
     LEVERAGE,
     NEWEST_MARK,
@@ -65,6 +66,7 @@ def _show(names: Sequence[str], state: FirmState) -> None:
         VAR.labels(name).set(found.get("value_at_risk", float("nan")))
         NEWEST_MARK.labels(name).set(_newest_mark(account))
         RECONCILIATION_BREAKS.labels(name).set(account.breaks)
+        FILL_DOUBTED.labels(name).set(account.doubted_fill is not None)
         killed = next(state.active_switches(name, None, None), None) is not None
         LEVEL.labels(name).set(_LEVELS[RiskLevel.BLACK if killed else account.level])
         for breaker_name, breaker in account.breakers.items():

@@ -47,6 +47,7 @@ MARKS_RECEIVED = Counter(
 RECONCILIATION_BREAKS = Gauge(
     "risk_reconciliation_breaks", "What differed from the broker when they were last compared.", ["account"]
 )
+FILL_DOUBTED = Gauge("risk_fill_doubted", "1 while a fill far from the mark waits for a reconciliation.", ["account"])
 QUEUE = Gauge("risk_queue_used_ratio", "Share of the engine's queue that is taken; at 1 callers get 503.")
 JOURNAL_SEQ = Gauge("risk_journal_seq", "Newest durable row of the journal.")
 COMMIT_SECONDS = Histogram(

@@ -167,6 +167,9 @@ class AccountStatus(Contract):
     risk_level: RiskLevel
     risk_level_reason: str = Field(description="By what is held: open orders count for utilisations, not for levels.")
     reconciled: bool = True
+    doubted_fill: Identifier | None = Field(
+        default=None, description="A trade_id too far from the mark to be believed before positions and cash agree."
+    )
     equity: Amount
     cash: Amount
     start_of_day_equity: Amount

@@ -56,7 +56,13 @@ class DenialCode(StrEnum):
     )
     NOT_RECONCILED = (
         "NOT_RECONCILED",
-        "The engine started halted and the account's positions have not been reconciled since.",
+        "Positions have not been reconciled since the engine started halted, or differ from the broker's.",
+        Gravity.INCIDENT,
+        Control.HALT,
+    )
+    FILL_DOUBTED = (
+        "FILL_DOUBTED",
+        "A fill was reported far from the mark; until positions and cash agree with the broker's only reductions pass.",
         Gravity.INCIDENT,
         Control.HALT,
     )

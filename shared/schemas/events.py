@@ -120,6 +120,7 @@ class FillApplied(Contract):
     overfilled_quantity: NonNegativeAmount = Field(
         default=0, validate_default=True, description="By how much the venue executed more than was left."
     )
+    doubted: bool = Field(default=False, description="Too far from the mark to be believed before the broker agrees.")
     telemetry: MLTelemetry | None
     request_hash: str | None = None
     by: str
@@ -244,6 +245,7 @@ class AccountReconciled(Contract):
     breaks: list[ReconciliationBreak]
     adopted: bool
     cash: Amount
+    cash_compared: bool = Field(default=True, description="Whether the broker's cash was told too.")
     positions: list[BrokerPosition]
     reason: str | None
     by: str

@@ -63,6 +63,11 @@ class Limits(Contract):
     max_order_volume_fraction: _Share | None = Field(
         default=0.10, description=_off("Units of one order over average daily volume, where that is known.")
     )
+    fill_doubt_fraction: _Share | None = Field(
+        default=0.05,
+        description="A fill further from the mark than its instrument's max_jump, and by more than this in money, is "
+        "booked and doubted: until the account is reconciled only reductions pass. None: no fill is doubted.",
+    )
     max_open_orders: _Count = Field(default=10_000, description="Orders approved and not ended.")
     price_collar_bps: Annotated[Whole, Field(ge=0, le=10_000)] = Field(
         default=500,

@@ -162,6 +162,11 @@ class FillResult(Contract):
         validate_default=True,
         description="By how much the venue executed more than was left of the order; it is booked all the same.",
     )
+    doubted: bool = Field(
+        default=False,
+        description="Too far from the mark to be believed: it is booked, and only reductions pass until the account "
+        "is reconciled.",
+    )
     position_quantity: Amount
     realised_pnl: Amount
     seq: int

@@ -116,6 +116,8 @@ class Filled:
     ts: int
     # By how much the venue executed more than was left.
     overfilled: int = 0
+    # Too far from the mark to be believed before the broker has said so too.
+    doubted: bool = False
 
 
 @dataclass(slots=True)

@@ -182,11 +182,19 @@ def account_reconciled(state: FirmState, body: AccountReconciled, seq: int) -> N
             settle(account, position)
         account.cash = units(body.cash)
         account.equity = account.cash + account.value
-        # What was never earned here is neither profit nor loss.
-        account.start_of_day_equity += account.equity - before
-        account.high_water_mark += account.equity - before
+        # What was never earned here is neither profit nor loss; but a profit that was made up goes as it came.
+        if account.doubted_fill is None:
+            account.start_of_day_equity += account.equity - before
+            account.high_water_mark += account.equity - before
         account.caps = None
-    account.reconciled = body.adopted or not body.breaks
+    agrees = body.adopted or not body.breaks
+    if body.cash_compared:
+        account.reconciled = agrees
+        if agrees:
+            account.doubted_fill = None
+            raise_high_water_mark(account)
+    elif not agrees:
+        account.reconciled = False
     account.note_halts()
 
 

@@ -81,12 +81,16 @@ def filled(state: FirmState, body: Filled, seq: int) -> None:
         body.order_status,
         body.leaves if body.order_status in OPEN else 0,
         body.overfilled,
+        body.doubted,
         body.position_quantity,
         body.realised_pnl,
         body.session_date,
         seq,
     )
     move_clock(account, body.ts)
+    if body.doubted:
+        account.doubted_fill = body.trade_id
+        account.note_halts()
     raise_high_water_mark(account)
 
 
@@ -160,8 +164,8 @@ def move_clock(account: Account, moment: int) -> None:
 
 
 def raise_high_water_mark(account: Account) -> None:
-    """Keep the highest equity there was."""
-    if account.equity > account.high_water_mark:
+    """Keep the highest equity there was, unless it may be made up."""
+    if account.equity > account.high_water_mark and account.doubted_fill is None:
         account.high_water_mark = account.equity
         account.caps = None
 

@@ -5,6 +5,7 @@ from services.risk.core.commands import ApplyFill
 from services.risk.core.outcome import Event, Outcome, Refused, conflict, invalid, not_found
 from services.risk.core.positions import fill
 from services.risk.core.state import OPEN, Account, FirmState, OrderRecord
+from services.risk.core.terms import OFF, Terms
 from services.risk.core.times import impossible, time_of
 from services.risk.core.units import SCALE, SCALE2, micros, text, units
 from services.risk.core.valuation import rate_of
@@ -88,8 +89,22 @@ def apply_fill(state: FirmState, command: ApplyFill, now: int) -> Outcome:
         command.by,
         time,
         overfilled,
+        _doubted(state, account, terms, order.symbol, price, quantity * terms.multiplier * rate),
     )
     return (Event(EventKind.FILL_APPLIED, account.account_id, body),)
+
+
+def _doubted(state: FirmState, account: Account, terms: Terms, symbol: str, price: int, size: int) -> bool:
+    """Tell whether a price is further from the mark than it can jump, and by more than what the profile believes.
+
+    `size` is of scale 10^-30. Where an instrument may jump as far as it likes, such as an option, the money decides.
+    """
+    mark = state.mark(account, symbol)
+    if mark is None:
+        return False
+    away = abs(price - mark.price)
+    far = terms.max_jump == OFF or away * SCALE > terms.max_jump * mark.price
+    return far and away * size // (SCALE2 * SCALE) * SCALE > account.profile.fill_doubt * max(account.equity, 1)
 
 
 def _order(account: Account, report: Fill, now: int) -> OrderRecord | Refused:

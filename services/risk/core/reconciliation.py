@@ -13,7 +13,10 @@ from shared.schemas.journal import EventKind
 
 
 def reconcile(state: FirmState, command: Reconcile, now: int) -> Outcome:
-    """Return what differs as an event; without a break, or with `adopt`, the account counts as reconciled."""
+    """Return what differs as an event; without a break, or with `adopt`, the account counts as reconciled.
+
+    Whatever waits for a reconciliation waits for one of positions and cash.
+    """
     account = state.accounts.get(command.account_id)
     if account is None:
         return not_found(f"account {command.account_id} does not exist")
@@ -35,6 +38,7 @@ def reconcile(state: FirmState, command: Reconcile, now: int) -> Outcome:
         breaks=breaks,
         adopted=bool(request.adopt and breaks),
         cash=cash,
+        cash_compared=request.cash is not None,
         positions=adjusted if request.adopt else [],
         reason=request.reason,
         by=command.by,

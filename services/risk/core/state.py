@@ -74,6 +74,7 @@ class Booked:
     order_status: OrderStatus
     leaves: int
     overfilled: int
+    doubted: bool
     position_quantity: int
     realised_pnl: int
     session_date: date
@@ -130,6 +131,8 @@ class Account:
     # Names of the breakers that are not closed.
     halted: tuple[str, ...] = ()
     reconciled: bool = True
+    # The trade that is too far from its mark to be believed before the broker's cash agrees.
+    doubted_fill: str | None = None
     # What differed from the broker when they were last compared, and was not adopted.
     breaks: int = 0
     # Whether breakers, the level or a halted start stop more than nothing.
@@ -189,7 +192,9 @@ class Account:
     def note_halts(self) -> None:
         """Note whether anything stops orders of the account."""
         self.halted = tuple(name for name, each in self.breakers.items() if each.state is not BreakerState.CLOSED)
-        self.hindered = bool(self.halted) or not self.reconciled or self.level is RiskLevel.RED
+        self.hindered = (
+            bool(self.halted) or not self.reconciled or self.doubted_fill is not None or self.level is RiskLevel.RED
+        )
 
 
 @dataclass(slots=True)

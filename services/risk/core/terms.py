@@ -81,6 +81,7 @@ class Profile:
     order_quantity: int = field(init=False)
     order_value: int = field(init=False)
     order_volume: int = field(init=False)
+    fill_doubt: int = field(init=False)
     open_orders: int = field(init=False)
     collar_bps: int = field(init=False)
     mark_age: int = field(init=False)
@@ -108,6 +109,7 @@ class Profile:
         self.order_quantity = units(each.max_order_quantity) if each.max_order_quantity else OFF
         self.order_value = units(each.max_order_value) if each.max_order_value else OFF
         self.order_volume = _or_off(each.max_order_volume_fraction)
+        self.fill_doubt = _or_off(each.fill_doubt_fraction)
         self.open_orders = each.max_open_orders
         self.collar_bps = each.price_collar_bps
         self.mark_age = each.max_mark_age_seconds * 1_000_000

@@ -164,6 +164,7 @@ def wide(**limits: Any) -> Limits:
             "max_leverage": 100,
             "max_daily_loss_fraction": 1,
             "max_drawdown_fraction": 1,
+            "fill_doubt_fraction": None,
             **limits,
         }
     )

@@ -19,7 +19,7 @@ _SURELY_WITHIN = 0.999999
 
 Gate = Callable[[Case], Broken | None]
 # Run only where something stops the account at all.
-HALTS: tuple[Gate, ...] = (halts.kill_switch, halts.not_reconciled, halts.breaker, halts.level)
+HALTS: tuple[Gate, ...] = (halts.kill_switch, halts.not_reconciled, halts.doubted_fill, halts.breaker, halts.level)
 GATES: tuple[Gate, ...] = (
     instrument.tradable,
     instrument.lot_size,

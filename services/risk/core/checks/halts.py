@@ -45,7 +45,18 @@ def not_reconciled(case: Case) -> Broken | None:
     """Deny until the positions the engine started with have been compared with the broker's."""
     if case.account.reconciled:
         return None
-    return Broken(DenialCode.NOT_RECONCILED, "the engine started halted; reconcile the account first")
+    what = "it differs from the broker's" if case.account.breaks else "the engine started halted"
+    return Broken(DenialCode.NOT_RECONCILED, f"{what}; reconcile the account, positions and cash")
+
+
+def doubted_fill(case: Case) -> Broken | None:
+    """Deny what does not reduce while a fill is not believed: what the account is worth may be made up."""
+    if case.account.doubted_fill is None or case.reduces:
+        return None
+    return Broken(
+        DenialCode.FILL_DOUBTED,
+        f"trade {case.account.doubted_fill} is far from the mark; reconcile the account, positions and cash",
+    )
 
 
 def breaker(case: Case) -> Broken | None:

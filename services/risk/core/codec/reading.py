@@ -117,6 +117,7 @@ def _read_filled(found: dict[str, Any]) -> Filled:
         found["by"],
         parse_stamp(found["ts_event"]),
         parse(found.get("overfilled_quantity", "0")),
+        found.get("doubted", False),
     )
 
 

@@ -84,7 +84,8 @@ def _closed(body: Closed) -> str:
 def _filled(body: Filled) -> str:
     return (
         f'{{"account_id":"{body.account_id}","by":{_string(body.by)},"client_order_id":"{body.client_order_id}",'
-        f'"currency":"{body.currency}","fee":"{text(body.fee)}","fx_rate":"{text(body.fx_rate)}",'
+        f'"currency":"{body.currency}","doubted":{"true" if body.doubted else "false"},'
+        f'"fee":"{text(body.fee)}","fx_rate":"{text(body.fx_rate)}",'
         f'"leaves_quantity":"{text(body.leaves)}","multiplier":"{text(body.multiplier)}",'
         f'"order_status":"{body.order_status.value}","overfilled_quantity":"{text(body.overfilled)}",'
         f'"position_quantity":"{text(body.position_quantity)}",'
