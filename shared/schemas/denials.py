@@ -66,6 +66,12 @@ class DenialCode(StrEnum):
         Gravity.INCIDENT,
         Control.HALT,
     )
+    SESSION_NOT_BEGUN = (
+        "SESSION_NOT_BEGUN",
+        "The account was rolled into a session that cannot have begun anywhere yet; only reductions pass.",
+        Gravity.ATTENTION,
+        Control.HALT,
+    )
     BREAKER_OPEN = (
         "BREAKER_OPEN",
         "A circuit breaker is open, or half open and the order does not reduce.",
@@ -185,6 +191,12 @@ class DenialCode(StrEnum):
         "The children of the parent order would sum to more than the parent, or do not fit it.",
         Gravity.ATTENTION,
         Control.PARENT,
+    )
+    ORDER_ENDED = (
+        "ORDER_ENDED",
+        "Approved before, and cancelled, rejected, expired or replaced since: nothing is held for it any more.",
+        Gravity.ROUTINE,
+        Control.DUPLICATE,
     )
     BATCH_DENIED = (
         "BATCH_DENIED",

@@ -9,7 +9,7 @@ from services.risk.core.codec.writing import reason
 from services.risk.core.levels import share
 from services.risk.core.orders import Answered
 from services.risk.core.outcome import Event
-from services.risk.core.state import Account, FirmState, OrderRecord, Replaced
+from services.risk.core.state import OPEN, Account, FirmState, OrderRecord
 from services.risk.core.units import amount
 from services.risk.core.views import account_status, fill_result, order_view
 from shared.schemas.accounts import HighWaterMarkResult, ReconciliationResult
@@ -36,7 +36,7 @@ def answer(state: FirmState, command: ask.Command, events: list[Event]) -> Any: 
         case ask.ReplaceOrder():
             account = state.accounts[command.account_id]
             record = account.orders[command.client_order_id]
-            return _replacement(state, account, record, (record.replaced or {})[command.request.replace_id])
+            return _replacement(state, account, record, command.request.replace_id)
         case ask.CloseOrder() | ask.AcknowledgeReplace():
             account = state.accounts[command.account_id]
             return order_view(account, account.orders[command.client_order_id])
@@ -66,50 +66,67 @@ def answer(state: FirmState, command: ask.Command, events: list[Event]) -> Any: 
 
 
 def decision(state: FirmState, account: Account, record: OrderRecord) -> Answered:
-    """Return the decision on an order; one that a kill switch took back is denied for good, whoever asks again."""
+    """Return the decision on an order as it holds now: an approval that is over, or stopped since, is denied."""
     body = record.decided
-    why = _taken_back(state, account, record, body.verdict.kill_epoch) if body.verdict.approved else None
+    why = _over(state, account, record, body.verdict.kill_epoch) if body.verdict.approved else None
     if why is None:
         return Answered(body, record.seq)
     verdict = replace(
         body.verdict,
         approved=False,
         broken=[why],
-        level=RiskLevel.BLACK,
+        level=_level_of(why, body.verdict.level),
         max_quantity=0,
         kill_epoch=state.kill_epoch,
     )
     return Answered(replace(body, verdict=verdict), record.seq)
 
 
-def _replacement(state: FirmState, account: Account, record: OrderRecord, asked: Replaced) -> Decision:
+def _replacement(state: FirmState, account: Account, record: OrderRecord, replace_id: str) -> Decision:
+    asked = (record.replaced or {})[replace_id]
     found = Decision.model_construct(**dict(asked.content), seq=asked.seq)
-    why = _taken_back(state, account, record, asked.content.kill_epoch)
-    if why is None or found.decision is Verdict.DENIED:
+    if found.decision is Verdict.DENIED:
+        return found
+    why = _over(state, account, record, found.kill_epoch)
+    waits = record.replacement is not None and record.replacement.replace_id == replace_id
+    if why is None and not waits and (record.order.quantity, record.order.limit) != (asked.quantity, asked.limit):
+        why = Broken(DenialCode.ORDER_ENDED, "approved, and not in force any more: the order was changed since")
+    if why is None:
         return found
     return found.model_copy(
         update={
             "decision": Verdict.DENIED,
             "reasons": [DenialReason.model_validate(reason(why))],
-            "risk_level": RiskLevel.BLACK,
+            "risk_level": _level_of(why, found.risk_level),
             "max_quantity": amount(0),
             "kill_epoch": state.kill_epoch,
         }
     )
 
 
-def _taken_back(state: FirmState, account: Account, record: OrderRecord, kill_epoch: int) -> Broken | None:
-    """Return why what was approved under an epoch may not go out any more: a switch ended it, released or not."""
+def _over(state: FirmState, account: Account, record: OrderRecord, kill_epoch: int) -> Broken | None:
+    """Return why what was approved under an epoch is no approval any more: nothing is held for it.
+
+    What was filled has happened, and stays approved unless a switch that was pulled since is in force.
+    """
+    if record.status in OPEN:
+        return None
     switch = state.kill_switches[record.taken_back_by] if record.taken_back_by else None
-    if switch is None and record.status is OrderStatus.CANCELLED and state.kill_epoch > kill_epoch:
+    if switch is None and state.kill_epoch > kill_epoch:
         active = state.active_switches(account.account_id, record.order.strategy_id, record.order.symbol)
         switch = next((each for each in active if each.kill_epoch > kill_epoch), None)
-    if switch is None:
+    if switch is not None:
+        return Broken(
+            DenialCode.KILL_SWITCH_ACTIVE,
+            f"approved, and taken back since: {switch.scope} was stopped ({switch.kind}): {switch.reason}",
+        )
+    if record.status is OrderStatus.FILLED:
         return None
-    return Broken(
-        DenialCode.KILL_SWITCH_ACTIVE,
-        f"approved, and taken back since: {switch.scope} was stopped ({switch.kind}): {switch.reason}",
-    )
+    return Broken(DenialCode.ORDER_ENDED, f"approved, and {record.status} since: nothing is held for it")
+
+
+def _level_of(why: Broken, level: RiskLevel) -> RiskLevel:
+    return RiskLevel.BLACK if why.code is DenialCode.KILL_SWITCH_ACTIVE else level
 
 
 def _marks(command: ask.SetMarks, events: list[Event]) -> MarksResult:

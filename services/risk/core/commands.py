@@ -23,10 +23,11 @@ class OpenAccount:
 
 @dataclass(frozen=True, slots=True)
 class SetInstruments:
-    """Add or replace instruments."""
+    """Add or replace instruments; who `may_only_describe` adds new ones, and says what volumes are."""
 
     instruments: tuple[Instrument, ...]
     by: str
+    may_only_describe: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,7 @@
 """The state after what happened to accounts, to the market and to the engine."""
 
+from datetime import UTC, datetime, time, timedelta
+
 import numpy as np
 
 from services.risk.core.bodies import Marked
@@ -29,6 +31,9 @@ from shared.schemas.events import (
 )
 from shared.schemas.limits import Limits, LimitsView
 
+# Before midnight in UTC of its date no market's session begins earlier: Osaka's evening, of the next day, does at 16 h.
+_EARLY = timedelta(hours=18) // timedelta(microseconds=1)
+
 
 def account_opened(state: FirmState, body: AccountOpened, seq: int) -> None:
     """Open an account."""
@@ -49,7 +54,7 @@ def account_opened(state: FirmState, body: AccountOpened, seq: int) -> None:
         high_water_mark=cash,
         equity=cash,
     )
-    account.caps = None
+    _begin_session(account)
     state.accounts[body.account_id] = account
     state.by_simulation.setdefault(body.simulation_id, []).append(account)
 
@@ -141,6 +146,12 @@ def high_water_mark_set(state: FirmState, body: HighWaterMarkSet, seq: int) -> N
     account.caps = None
 
 
+def _begin_session(account: Account) -> None:
+    if account.simulation_id is None:
+        midnight = datetime.combine(account.session_date, time(), UTC)
+        account.session_begins = micros(midnight) - _EARLY
+
+
 def day_rolled(state: FirmState, body: DayRolled, seq: int) -> None:
     """Begin a day; what a live account closed before the day that ended is forgotten.
 
@@ -149,6 +160,7 @@ def day_rolled(state: FirmState, body: DayRolled, seq: int) -> None:
     account = state.accounts[body.account_id]
     ended = account.session_date
     account.session_date = body.next_session_date
+    _begin_session(account)
     account.start_of_day_equity = units(body.end_equity)
     account.rolled = True
     account.turnover = 0

@@ -7,7 +7,7 @@ from services.risk.core.positions import fill
 from services.risk.core.state import OPEN, Account, FirmState, OrderRecord
 from services.risk.core.terms import OFF, Terms
 from services.risk.core.times import impossible, time_of
-from services.risk.core.units import SCALE, SCALE2, micros, text, units
+from services.risk.core.units import SCALE, SCALE3, micros, text, units
 from services.risk.core.valuation import rate_of
 from shared.schemas.journal import EventKind
 from shared.schemas.orders import Fill, OrderStatus
@@ -49,7 +49,7 @@ def apply_fill(state: FirmState, command: ApplyFill, now: int) -> Outcome:
     order = record.order
     terms = state.instruments[order.symbol]
     rate = rate_of(state, account, terms.currency)
-    if max(price * quantity * terms.multiplier * rate // (SCALE2 * SCALE), abs(fee)) > LARGEST_NOTIONAL:
+    if max(price * quantity * terms.multiplier * rate // (SCALE3), abs(fee)) > LARGEST_NOTIONAL:
         return invalid(f"a fill is worth at most {text(LARGEST_NOTIONAL)}")
     position = account.positions[order.symbol]
     signed = quantity if order.buy else -quantity
@@ -89,22 +89,26 @@ def apply_fill(state: FirmState, command: ApplyFill, now: int) -> Outcome:
         command.by,
         time,
         overfilled,
-        _doubted(state, account, terms, order.symbol, price, quantity * terms.multiplier * rate),
+        _doubted(state, account, terms, report, quantity * terms.multiplier * rate),
     )
     return (Event(EventKind.FILL_APPLIED, account.account_id, body),)
 
 
-def _doubted(state: FirmState, account: Account, terms: Terms, symbol: str, price: int, size: int) -> bool:
-    """Tell whether a price is further from the mark than it can jump, and by more than what the profile believes.
+def _doubted(state: FirmState, account: Account, terms: Terms, report: Fill, size: int) -> bool:
+    """Tell whether a fill is further from the mark than it can jump, and by more money than the profile believes.
 
-    `size` is of scale 10^-30. Where an instrument may jump as far as it likes, such as an option, the money decides.
+    `size` is of scale 10^-30. Where an instrument may jump as far as it likes, such as an option, the money decides,
+    and so it does of a fee.
     """
-    mark = state.mark(account, symbol)
+    believed = account.profile.fill_doubt * max(account.equity, 1)
+    if abs(units(report.fee)) * SCALE > believed:
+        return True
+    mark = state.mark(account, terms.symbol)
     if mark is None:
         return False
-    away = abs(price - mark.price)
+    away = abs(units(report.price) - mark.price)
     far = terms.max_jump == OFF or away * SCALE > terms.max_jump * mark.price
-    return far and away * size // (SCALE2 * SCALE) * SCALE > account.profile.fill_doubt * max(account.equity, 1)
+    return far and away * size // SCALE3 * SCALE > believed
 
 
 def _order(account: Account, report: Fill, now: int) -> OrderRecord | Refused:

@@ -33,7 +33,7 @@ def activate(state: FirmState, command: ActivateKillSwitch, now: int) -> Outcome
         CancelledOrder(account_id=account.account_id, client_order_id=record.order.client_order_id)
         for account in _accounts(state, request)
         for record in account.open_orders.values()
-        if _covers(request, account, record)
+        if _covers(state, request, account, record)
     ]
     body = KillSwitchActivated(
         kill_switch_id=command.kill_switch_id,
@@ -106,10 +106,13 @@ def _accounts(state: FirmState, request: KillSwitchCreate) -> list[Account]:
     return list(state.accounts.values())
 
 
-def _covers(request: KillSwitchCreate, account: Account, record: OrderRecord) -> bool:
-    named = {
-        KillScope.ACCOUNT: account.account_id,
-        KillScope.STRATEGY: record.order.strategy_id,
-        KillScope.SYMBOL: record.order.symbol,
-    }
-    return request.scope is KillScope.FIRM or named[request.scope] == request.target
+def _covers(state: FirmState, request: KillSwitchCreate, account: Account, record: OrderRecord) -> bool:
+    match request.scope:
+        case KillScope.FIRM:
+            return True
+        case KillScope.ACCOUNT:
+            return account.account_id == request.target
+        case KillScope.STRATEGY:
+            return record.order.strategy_id == request.target
+        case KillScope.SYMBOL:
+            return request.target in state.stopped_with(record.order.symbol)

@@ -6,13 +6,14 @@ from dataclasses import dataclass, field
 from services.risk.core.bodies import Marked, Quote
 from services.risk.core.commands import THE_ENGINE, ActivateKillSwitch, SetInstruments, SetMarks, SetScenarios
 from services.risk.core.kill_switches import activate
-from services.risk.core.outcome import Event, Outcome, Refused, conflict, invalid
+from services.risk.core.outcome import Event, Outcome, Refused, conflict, forbidden, invalid
 from services.risk.core.positions import HeldMark, Position
 from services.risk.core.state import FirmState
 from services.risk.core.terms import Terms, worth
 from services.risk.core.units import LIVE_SINCE, SCALE, SCALE2, half_even, moment, stamp, text
 from shared.schemas.base import Severity
 from shared.schemas.events import InstrumentSet, ScenariosSet
+from shared.schemas.instruments import Instrument
 from shared.schemas.journal import EventKind
 from shared.schemas.kill_switches import KillReason, KillScope, KillSwitchCreate
 
@@ -27,7 +28,11 @@ def set_instruments(state: FirmState, command: SetInstruments, now: int) -> Outc
     """Add or replace instruments; those that stay as they are give no event."""
     for instrument in command.instruments:
         known = state.instruments.get(instrument.symbol)
-        if known is None or not _in_use(state, instrument.symbol):
+        if known is None:
+            continue
+        if command.may_only_describe and _changes(known.instrument, instrument):
+            return forbidden(f"{instrument.symbol} is described already; a risk officer or an admin changes it")
+        if not _in_use(state, instrument.symbol):
             continue
         if known.unit_of_account != Terms(instrument).unit_of_account:
             return conflict(
@@ -42,6 +47,11 @@ def set_instruments(state: FirmState, command: SetInstruments, now: int) -> Outc
         for instrument in command.instruments
         if instrument.symbol not in state.instruments or state.instruments[instrument.symbol].instrument != instrument
     )
+
+
+def _changes(known: Instrument, instrument: Instrument) -> bool:
+    volume = {"average_daily_volume": instrument.average_daily_volume}
+    return known.model_copy(update=volume) != instrument
 
 
 def set_marks(state: FirmState, command: SetMarks, now: int) -> Outcome:

@@ -23,7 +23,6 @@ from shared.schemas.orders import ReplaceAcknowledgement
 _WHATEVER_THE_SIZE = frozenset(
     {
         DenialCode.NOT_RECONCILED,
-        DenialCode.FILL_DOUBTED,
         DenialCode.INSTRUMENT_UNKNOWN,
         DenialCode.INSTRUMENT_NOT_TRADABLE,
         DenialCode.TICK_SIZE,

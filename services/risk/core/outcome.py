@@ -19,6 +19,7 @@ class RefusalKind(StrEnum):
     NOT_FOUND = "not_found"
     CONFLICT = "conflict"
     INVALID = "invalid"
+    FORBIDDEN = "forbidden"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,11 @@ def conflict(detail: str) -> Refused:
 def invalid(detail: str) -> Refused:
     """Return a refusal for what can never be carried out."""
     return Refused(RefusalKind.INVALID, detail)
+
+
+def forbidden(detail: str) -> Refused:
+    """Return a refusal for what somebody else must ask for."""
+    return Refused(RefusalKind.FORBIDDEN, detail)
 
 
 def fingerprint(request: BaseModel) -> str:

@@ -7,6 +7,7 @@ from services.risk.core.fills import MOST_CASH
 from services.risk.core.outcome import Event, Outcome, conflict, invalid, not_found
 from services.risk.core.state import Account, FirmState
 from services.risk.core.units import amount, moment, text, units
+from services.risk.core.valuation import rate_of
 from shared.schemas.accounts import BreakKind, BrokerPosition, ReconciliationBreak
 from shared.schemas.events import AccountReconciled
 from shared.schemas.journal import EventKind
@@ -27,6 +28,9 @@ def reconcile(state: FirmState, command: Reconcile, now: int) -> Outcome:
     unknown = [symbol for symbol in symbols if symbol not in state.instruments]
     if request.adopt and unknown:
         return conflict(f"{', '.join(unknown)}: describe the instrument before its position is adopted")
+    worthless = [each.symbol for each in request.positions if each.quantity and not _has_rate(state, account, each)]
+    if request.adopt and worthless:
+        return conflict(f"{', '.join(worthless)}: no rate to {account.base_currency}; it would count as nothing")
     if request.adopt and request.reason is None:
         return invalid("taking the broker's word needs a reason")
     if request.cash is not None and abs(units(request.cash)) > MOST_CASH:
@@ -45,6 +49,11 @@ def reconcile(state: FirmState, command: Reconcile, now: int) -> Outcome:
         ts_event=moment(now),
     )
     return (Event(EventKind.ACCOUNT_RECONCILED, account.account_id, body),)
+
+
+def _has_rate(state: FirmState, account: Account, held: BrokerPosition) -> bool:
+    terms = state.instruments.get(held.symbol)
+    return terms is not None and rate_of(state, account, terms.currency) != 0
 
 
 def _compare(

@@ -137,6 +137,8 @@ class Account:
     breaks: int = 0
     # Whether breakers, the level or a halted start stop more than nothing.
     hindered: bool = False
+    # When trading in a live account's session can have begun at the earliest.
+    session_begins: int = _LONG_AGO
     # Whether the session before this one was closed by a roll.
     rolled: bool = False
     state_seq: int = 0
@@ -223,6 +225,13 @@ class FirmState:
         """Return the mark an account sees: that of its simulation, or the live one."""
         return self.marks.get((account.simulation_id, symbol))
 
+    def stopped_with(self, symbol: str | None) -> tuple[str, ...]:
+        """Return the symbols whose stop stops one: its own, and its underlying's."""
+        if symbol is None:
+            return ()
+        terms = self.instruments.get(symbol)
+        return (symbol,) if terms is None or terms.underlying is None else (symbol, terms.underlying)
+
     def active_switches(self, account_id: str, strategy_id: str | None, symbol: str | None) -> Iterator[KillSwitchView]:
         """Yield the switches in force that stop what is named."""
         if not self.stopped:
@@ -231,7 +240,7 @@ class FirmState:
             (KillScope.FIRM, None),
             (KillScope.ACCOUNT, account_id),
             (KillScope.STRATEGY, strategy_id),
-            (KillScope.SYMBOL, symbol),
+            *((KillScope.SYMBOL, each) for each in self.stopped_with(symbol)),
         )
         for scope, target in scopes:
             if target is not None or scope is KillScope.FIRM:

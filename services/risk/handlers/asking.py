@@ -7,12 +7,13 @@ from services.risk.core.commands import Command
 from services.risk.core.outcome import RefusalKind, Refused, not_found
 from services.risk.core.state import Account, FirmState
 from services.risk.engine import Engine
-from shared.problems import Conflict, NotFound, Problem, Unprocessable
+from shared.problems import Conflict, Forbidden, NotFound, Problem, Unprocessable
 
 _PROBLEMS: dict[RefusalKind, type[Problem]] = {
     RefusalKind.NOT_FOUND: NotFound,
     RefusalKind.CONFLICT: Conflict,
     RefusalKind.INVALID: Unprocessable,
+    RefusalKind.FORBIDDEN: Forbidden,
 }
 T = TypeVar("T")
 

@@ -9,7 +9,7 @@ from services.risk.core.units import amount, moment
 from services.risk.engine import Engine
 from services.risk.handlers.asking import do, problem
 from services.risk.peers import Firm, Message
-from shared.auth import Principal
+from shared.auth import Principal, Role
 from shared.pagination import decode_cursor, encode_cursor
 from shared.schemas.base import Page
 from shared.schemas.instruments import (
@@ -24,8 +24,12 @@ from shared.schemas.instruments import (
 
 
 async def set_instruments(engine: Engine, firm: Firm, batch: InstrumentBatch, caller: Principal) -> int:
-    """Add or replace instruments on every shard; return how many are new or changed. Raises ShardsUnconfirmed."""
-    found: int = await do(engine, SetInstruments(tuple(batch.instruments), caller.subject))
+    """Add or replace instruments on every shard; return how many are new or changed. Raises ShardsUnconfirmed.
+
+    A service, which may trade too, lifts no restriction: it describes what is new. Raises Forbidden.
+    """
+    describes = not firm.forwarded and not caller.roles & {Role.RISK_OFFICER, Role.ADMIN}
+    found: int = await do(engine, SetInstruments(tuple(batch.instruments), caller.subject, describes))
     await firm.carry(Message("PUT", "/instruments", batch, caller.subject))
     return found
 

@@ -2,12 +2,13 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 
 from services.risk.dependencies import EngineDep, FirmDep, FirmFeederDep, FirmOperatorDep, ReaderDep
 from services.risk.handlers import market as handlers
+from shared.auth import note_refusal
 from shared.pagination import DEFAULT_LIMIT, BadCursor, PageLimit
-from shared.problems import Conflict, NotFound, ShardsUnconfirmed, declare
+from shared.problems import Conflict, Forbidden, NotFound, ShardsUnconfirmed, declare
 from shared.schemas.base import Contract, Identifier, Page, Symbol
 from shared.schemas.instruments import (
     Instrument,
@@ -29,9 +30,18 @@ class Count(Contract):
 
 
 @router.put("/instruments", responses=declare(Conflict, ShardsUnconfirmed))
-async def set_instruments(batch: InstrumentBatch, engine: EngineDep, firm: FirmDep, caller: FirmOperatorDep) -> Count:
-    """Add or replace instruments. Currency, multiplier and margining of one that is held cannot change."""
-    return Count(count=await handlers.set_instruments(engine, firm, batch, caller))
+async def set_instruments(
+    request: Request, batch: InstrumentBatch, engine: EngineDep, firm: FirmDep, caller: FirmOperatorDep
+) -> Count:
+    """Add or replace instruments. Currency, multiplier and margining of one that is held cannot change.
+
+    A service adds new ones and says what the average daily volume is; all else takes a risk officer or an admin.
+    """
+    try:
+        return Count(count=await handlers.set_instruments(engine, firm, batch, caller))
+    except Forbidden as refused:
+        note_refusal(request, refused, caller.subject)
+        raise
 
 
 @router.get("/instruments", responses=declare(BadCursor))

@@ -261,6 +261,19 @@ async def test_what_would_be_decided_is_told_and_nothing_is_kept(risk: RiskClien
     assert (await risk.ok("GET", "/accounts/main/orders"))["items"] == []
 
 
+async def test_a_service_describes_instruments_and_lifts_no_restriction(risk: RiskClient) -> None:
+    stock = (await risk.ok("GET", "/instruments"))["items"][0]
+    restricted = {**stock, "restricted": True}
+    assert (await risk.call("PUT", "/instruments", {"instruments": [restricted]})).status_code == 403
+    assert await risk.ok("PUT", "/instruments", {"instruments": [restricted]}, Role.RISK_OFFICER) == {"count": 1}
+    assert (await risk.call("PUT", "/instruments", {"instruments": [stock]})).status_code == 403
+    volume = {**restricted, "average_daily_volume": "123456"}
+    new = {**stock, "symbol": "NEWCOMER"}
+    assert await risk.ok("PUT", "/instruments", {"instruments": [volume, new]}) == {"count": 2}
+    assert await risk.ok("PUT", "/instruments", {"instruments": [volume, new]}) == {"count": 0}
+    assert await risk.ok("PUT", "/instruments", {"instruments": [stock]}, Role.ADMIN) == {"count": 1}
+
+
 async def test_a_batch_is_decided_order_by_order_or_as_one(risk: RiskClient) -> None:
     await risk.order("used", "1")
     orders = [order("b1", "50"), order("used", "2"), order("b2", "60")]

@@ -141,7 +141,20 @@ class TestReplace:
             self.acknowledge(desk, order_id, accepted=acknowledged)
         assert self.replace(desk, order_id, 95).kind is RefusalKind.CONFLICT
         assert self.replace(desk, order_id, 90, "99").kind is RefusalKind.CONFLICT
-        assert self.replace(desk, order_id, 90) == first
+        again = self.replace(desk, order_id, 90)
+        assert codes(again) == (["ORDER_ENDED"] if acknowledged is False else [])
+        assert acknowledged is False or again == first
+
+    def test_an_approval_that_a_later_change_replaced_is_none_any_more(self) -> None:
+        desk = Desk(narrow())
+        order_id = self.resting(desk)
+        self.replace(desk, order_id, 90)
+        self.acknowledge(desk, order_id, accepted=True)
+        self.replace(desk, order_id, 10, name="r2")
+        assert codes(self.replace(desk, order_id, 90)) == [], "both are held until the venue has said which"
+        self.acknowledge(desk, order_id, accepted=True, name="r2")
+        assert codes(self.replace(desk, order_id, 90)) == ["ORDER_ENDED"]
+        assert codes(self.replace(desk, order_id, 10, name="r2")) == []
 
     def test_another_change_under_the_id_of_a_denied_one_is_refused_too(self) -> None:
         desk = Desk(narrow())

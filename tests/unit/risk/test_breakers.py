@@ -1,5 +1,6 @@
 """Breakers, levels, and what stops an account by itself."""
 
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from services.risk.core.commands import (
     PassTime,
     ReleaseKillSwitch,
     ResetBreaker,
+    RollDay,
     SetHighWaterMark,
     SetInstruments,
     SetLimits,
@@ -18,7 +20,7 @@ from services.risk.core.outcome import RefusalKind, Refused
 from services.risk.core.state import UNUSED
 from services.risk.core.units import amount
 from services.risk.core.views import account_status
-from shared.schemas.accounts import HighWaterMarkUpdate
+from shared.schemas.accounts import DayRoll, HighWaterMarkUpdate
 from shared.schemas.breakers import BreakerState
 from shared.schemas.decisions import RiskLevel
 from shared.schemas.kill_events import KillSwitchActivated
@@ -340,3 +342,26 @@ class TestHighWaterMark:
         assert isinstance(outcome, Refused)
         assert outcome.kind is RefusalKind.CONFLICT
         assert amount(desk.account.high_water_mark) == 100_000
+
+
+class TestADayRolledEarly:
+    """A day that is rolled before the next session can have begun must not forget its loss."""
+
+    def rolled(self, following: date) -> Desk:
+        desk = Desk(wide(max_daily_loss_fraction=0.05))
+        desk.trade("BUY", 100, 100)
+        desk.send(RollDay("main", DayRoll(next_session_date=following), "ada"))
+        return desk
+
+    def test_only_reductions_pass_until_it_has_begun(self) -> None:
+        desk = self.rolled(date(2026, 3, 4))
+        denied = desk.order()
+        assert codes(denied) == ["SESSION_NOT_BEGUN"]
+        assert "2026-03-03T06:00:00Z" in denied.reasons[0].message
+        assert codes(desk.order("SELL", 100)) == []
+        desk.now = datetime(2026, 3, 3, 6, tzinfo=UTC)
+        desk.mark(STOCK=100)
+        assert codes(desk.order()) == []
+
+    def test_the_next_days_session_has_begun_somewhere(self) -> None:
+        assert codes(self.rolled(date(2026, 3, 3)).order()) == []

@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 
-from services.risk.core.commands import Reconcile, StartEngine
+from services.risk.core.commands import Reconcile, SetInstruments, StartEngine
+from services.risk.core.outcome import RefusalKind
 from services.risk.core.units import amount
 from services.risk.core.views import account_status
 from shared.schemas.accounts import Reconciliation
-from tests.unit.risk.desk import Desk, codes, wide
+from tests.unit.risk.desk import EURO, Desk, codes, wide
 
 pytestmark = pytest.mark.unit
 
@@ -119,3 +120,24 @@ def test_positions_alone_can_show_a_break() -> None:
     desk = Desk(wide())
     reconcile(desk, positions=[{"symbol": "STOCK", "quantity": "1"}])
     assert codes(desk.order()) == ["NOT_RECONCILED"]
+
+
+def test_a_position_without_a_rate_is_not_adopted() -> None:
+    desk = Desk(wide())
+    kronor = EURO.model_copy(update={"symbol": "KRONA", "currency": "SEK"})
+    desk.send(SetInstruments((kronor,), "eve"))
+    held = {"positions": [{"symbol": "KRONA", "quantity": "-500000", "average_price": "100"}], "cash": "100000"}
+    (told,) = reconcile(desk, **held)
+    assert [each.symbol for each in told.body.breaks] == ["KRONA"]
+    refused = reconcile(desk, **held, adopt=True, reason="their books")
+    assert refused.kind is RefusalKind.CONFLICT
+    assert "SEK" in refused.detail or "KRONA" in refused.detail
+    assert desk.equity() == 100_000
+
+
+@pytest.mark.parametrize("fee", ["-5000.01", "5000.01"])
+def test_a_fee_beyond_belief_is_doubted(fee: str) -> None:
+    desk = Desk(wide(fill_doubt_fraction=0.05))
+    assert desk.fill(desk.order("BUY", 1), 1, 100, fee).doubted
+    desk = Desk(wide(fill_doubt_fraction=0.05))
+    assert not desk.fill(desk.order("BUY", 1), 1, 100, "5000").doubted

@@ -9,19 +9,22 @@ from services.risk.core.answers import answer
 from services.risk.core.commands import (
     AcknowledgeKill,
     ActivateKillSwitch,
+    CloseOrder,
     PassTime,
     PromiseHeartbeat,
     Reconcile,
     ReleaseKillSwitch,
     ReplaceOrder,
+    SetInstruments,
     StartEngine,
 )
 from services.risk.core.outcome import RefusalKind, Refused
 from services.risk.core.units import amount
 from shared.schemas.accounts import Reconciliation
 from shared.schemas.kill_switches import KillAcknowledgement, KillReason, KillScope, KillSwitchCreate
-from shared.schemas.orders import OrderReplace
+from shared.schemas.orders import OrderClose, OrderReplace, OrderStatus
 from tests.unit.risk.desk import Desk, codes, wide
+from tests.unit.risk.life_samples import CALL
 
 pytestmark = pytest.mark.unit
 UNKNOWN = [{"symbol": "ZZZ", "quantity": "1"}]
@@ -71,12 +74,24 @@ class TestEpoch:
         approved, filled = desk.order(), desk.order()
         desk.fill(filled, 1, 100)
         desk.kill(KillScope.ACCOUNT, "main")
+        assert desk.decided(filled.client_order_id).decision == "DENIED", "nothing is approved while it is in force"
         release(desk, "ada")
         again = desk.decided(approved.client_order_id)
         assert (again.decision, codes(again)) == ("DENIED", ["KILL_SWITCH_ACTIVE"])
         assert (again.kill_epoch, again.max_quantity) == (1, 0)
         assert desk.decided(filled.client_order_id).decision == "APPROVED", "it was not taken back: it had happened"
         assert desk.order().decision == "APPROVED"
+
+    @pytest.mark.parametrize("status", ["CANCELLED", "REJECTED", "EXPIRED"])
+    def test_an_order_that_ended_is_not_approved_again(self, status: str) -> None:
+        desk = Desk()
+        ended = desk.order()
+        close = CloseOrder("main", ended.client_order_id, OrderStatus(status), OrderClose(reason="as told"), "ada")
+        desk.send(close)
+        again = desk.decided(ended.client_order_id)
+        assert (again.decision, codes(again), again.risk_level) == ("DENIED", ["ORDER_ENDED"], ended.risk_level)
+        desk.kill(KillScope.FIRM)
+        assert codes(desk.decided(ended.client_order_id)) == ["KILL_SWITCH_ACTIVE"]
 
     def test_so_is_a_replacement_of_it(self) -> None:
         desk = Desk()
@@ -97,6 +112,34 @@ class TestEpoch:
         desk.kill(KillScope.SYMBOL, "FUT")
         again = desk.decided(approved.client_order_id)
         assert again.decision == "APPROVED"
+
+
+class TestOptions:
+    """What stops an instrument stops what is written on it."""
+
+    def desk(self) -> Desk:
+        desk = Desk(wide())
+        desk.send(SetInstruments((CALL,), "eve"))
+        desk.mark(CALL=5)
+        return desk
+
+    def test_a_switch_of_the_underlying_stops_the_option_and_cancels_its_orders(self) -> None:
+        desk = self.desk()
+        resting = desk.order(symbol="CALL", order_type="LIMIT", limit_price="5")
+        assert codes(resting) == []
+        desk.kill(KillScope.SYMBOL, "STOCK")
+        assert desk.account.open_orders == {}
+        assert codes(desk.order(symbol="CALL")) == ["KILL_SWITCH_ACTIVE"]
+        assert codes(desk.order(symbol="FUT")) == []
+
+    @pytest.mark.parametrize(
+        ("change", "code"), [({"restricted": True}, "RESTRICTED"), ({"tradable": False}, "INSTRUMENT_NOT_TRADABLE")]
+    )
+    def test_so_does_a_restriction(self, change: dict[str, bool], code: str) -> None:
+        desk = self.desk()
+        stock = desk.state.instruments["STOCK"].instrument
+        desk.send(SetInstruments((stock.model_copy(update=change),), "eve"))
+        assert codes(desk.order(symbol="CALL")) == [code]
 
 
 class TestRelease:

@@ -19,7 +19,14 @@ _SURELY_WITHIN = 0.999999
 
 Gate = Callable[[Case], Broken | None]
 # Run only where something stops the account at all.
-HALTS: tuple[Gate, ...] = (halts.kill_switch, halts.not_reconciled, halts.doubted_fill, halts.breaker, halts.level)
+HALTS: tuple[Gate, ...] = (
+    halts.kill_switch,
+    halts.not_reconciled,
+    halts.doubted_fill,
+    halts.session,
+    halts.breaker,
+    halts.level,
+)
 GATES: tuple[Gate, ...] = (
     instrument.tradable,
     instrument.lot_size,
@@ -62,7 +69,7 @@ def evaluate(
     if isinstance(found, Broken):
         return Evaluation([found])
     results = [result for gate in GATES if (result := gate(found)) is not None]
-    if state.stopped or account.hindered:
+    if state.stopped or account.hindered or now < account.session_begins:
         results = [result for gate in HALTS if (result := gate(found)) is not None] + results
     worst = _limits(found, results)
     if state.scenarios is not None:

@@ -4,6 +4,7 @@ from services.risk.core.bodies import Broken, OrderTerms
 from services.risk.core.checks.case import Case
 from services.risk.core.liquidation import in_plan
 from services.risk.core.state import Account, FirmState
+from services.risk.core.units import stamp
 from shared.schemas.decisions import RiskLevel
 from shared.schemas.denials import DenialCode
 from shared.schemas.kill_switches import KillReductions
@@ -56,6 +57,18 @@ def doubted_fill(case: Case) -> Broken | None:
     return Broken(
         DenialCode.FILL_DOUBTED,
         f"trade {case.account.doubted_fill} is far from the mark; reconcile the account, positions and cash",
+    )
+
+
+def session(case: Case) -> Broken | None:
+    """Deny what does not reduce before the session has begun: a day rolled early must not forget its loss."""
+    account = case.account
+    if case.now >= account.session_begins or case.reduces:
+        return None
+    return Broken(
+        DenialCode.SESSION_NOT_BEGUN,
+        f"the account is in the session of {account.session_date}, which begins at {stamp(account.session_begins)} "
+        "at the earliest; only reductions pass",
     )
 
 

@@ -8,17 +8,25 @@ from shared.schemas.denials import DenialCode
 
 
 def tradable(case: Case) -> Broken | None:
-    """Deny an instrument that is switched off."""
-    if case.terms.tradable:
-        return None
-    return Broken(DenialCode.INSTRUMENT_NOT_TRADABLE, f"{case.terms.symbol} is not tradable now")
+    """Deny an instrument that is switched off, or is one on another that is."""
+    terms = case.terms
+    if not terms.tradable:
+        return Broken(DenialCode.INSTRUMENT_NOT_TRADABLE, f"{terms.symbol} is not tradable now")
+    underlying = case.state.instruments.get(terms.underlying or "")
+    if underlying is not None and not underlying.tradable:
+        return Broken(DenialCode.INSTRUMENT_NOT_TRADABLE, f"its underlying {terms.underlying} is not tradable now")
+    return None
 
 
 def restricted(case: Case) -> Broken | None:
-    """Deny what does not reduce in an instrument on the restricted list."""
-    if not case.terms.restricted or case.reduces:
-        return None
-    return Broken(DenialCode.RESTRICTED, f"{case.terms.symbol} is restricted; only reductions pass")
+    """Deny what does not reduce in an instrument on the restricted list, or in one on such an instrument."""
+    terms = case.terms
+    if terms.restricted and not case.reduces:
+        return Broken(DenialCode.RESTRICTED, f"{terms.symbol} is restricted; only reductions pass")
+    underlying = case.state.instruments.get(terms.underlying or "")
+    if underlying is not None and underlying.restricted and not case.reduces:
+        return Broken(DenialCode.RESTRICTED, f"its underlying {terms.underlying} is restricted; only reductions pass")
+    return None
 
 
 def lot_size(case: Case) -> Broken | None:
