@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from typing import Any, Generic, TypeVar
+from urllib.parse import quote
 from uuid import uuid4
 
 from pydantic import BaseModel, TypeAdapter
@@ -52,6 +53,11 @@ class Call(Generic[T]):
         return TypeAdapter(self.answer).validate_json(content)
 
 
+def _path(*parts: str) -> str:
+    # An id is one part of a path, whatever somebody has put into it.
+    return "".join([f"/{quote(part, safe=':')}" for part in parts])
+
+
 def order(
     symbol: str,
     side: Side | str,
@@ -78,23 +84,23 @@ def order(
 
 def check(account_id: str, asked: Order) -> Call[DecisionContent]:
     """Ask what would be decided on an order."""
-    return Call("POST", f"/accounts/{account_id}/orders/check", DecisionContent, asked)
+    return Call("POST", _path("accounts", account_id, "orders", "check"), DecisionContent, asked)
 
 
 def place(account_id: str, asked: Order) -> Call[Decision]:
     """Ask whether an order may go out."""
-    return Call("POST", f"/accounts/{account_id}/orders", Decision, asked)
+    return Call("POST", _path("accounts", account_id, "orders"), Decision, asked)
 
 
 def cancel(account_id: str, client_order_id: str, reason: str) -> Call[OrderView]:
     """Report that an order was cancelled."""
-    path = f"/accounts/{account_id}/orders/{client_order_id}/cancel"
+    path = _path("accounts", account_id, "orders", client_order_id, "cancel")
     return Call("POST", path, OrderView, OrderClose(reason=reason))
 
 
 def fill(account_id: str, report: Fill) -> Call[FillResult]:
     """Report an execution."""
-    return Call("POST", f"/accounts/{account_id}/fills", FillResult, report)
+    return Call("POST", _path("accounts", account_id, "fills"), FillResult, report)
 
 
 def open_account(request: AccountCreate) -> Call[AccountStatus]:
@@ -104,30 +110,30 @@ def open_account(request: AccountCreate) -> Call[AccountStatus]:
 
 def status(account_id: str) -> Call[AccountStatus]:
     """Ask how an account stands."""
-    return Call("GET", f"/accounts/{account_id}/status", AccountStatus)
+    return Call("GET", _path("accounts", account_id, "status"), AccountStatus)
 
 
 def liquidation_plan(account_id: str) -> Call[LiquidationPlan]:
     """Ask what would close an account's positions."""
-    return Call("GET", f"/accounts/{account_id}/liquidation-plan", LiquidationPlan)
+    return Call("GET", _path("accounts", account_id, "liquidation-plan"), LiquidationPlan)
 
 
 def set_limits(account_id: str, limits: Limits, reason: str) -> Call[LimitsView]:
     """Put new limits in force."""
     update = LimitsUpdate(limits=limits, reason=reason)
-    return Call("PUT", f"/accounts/{account_id}/limits", LimitsView, update, repeatable=False)
+    return Call("PUT", _path("accounts", account_id, "limits"), LimitsView, update, repeatable=False)
 
 
 def set_high_water_mark(account_id: str, high_water_mark: Number, reason: str) -> Call[HighWaterMarkResult]:
     """Correct a high-water mark."""
     update = HighWaterMarkUpdate.model_validate({"high_water_mark": high_water_mark, "reason": reason})
-    return Call("PUT", f"/accounts/{account_id}/high-water-mark", HighWaterMarkResult, update)
+    return Call("PUT", _path("accounts", account_id, "high-water-mark"), HighWaterMarkResult, update)
 
 
 def roll_day(account_id: str, next_session_date: date) -> Call[AccountStatus]:
     """Close an account's trading day."""
     roll = DayRoll(next_session_date=next_session_date)
-    return Call("POST", f"/accounts/{account_id}/day-roll", AccountStatus, roll)
+    return Call("POST", _path("accounts", account_id, "day-roll"), AccountStatus, roll)
 
 
 def activate_kill_switch(
@@ -153,13 +159,13 @@ def emergency_stop(reason: str) -> Call[KillSwitchAnswer]:
 
 def deactivate_kill_switch(kill_switch_id: str, reason: str) -> Call[KillSwitchAnswer]:
     """Release a kill switch."""
-    path = f"/kill-switches/{kill_switch_id}/release"
+    path = _path("kill-switches", kill_switch_id, "release")
     return Call("POST", path, KillSwitchAnswer, KillSwitchRelease(reason=reason), repeatable=False)
 
 
 def reset_circuit_breaker(account_id: str, name: str, reason: str) -> Call[BreakerResetResult]:
     """Open a breaker halfway."""
-    path = f"/accounts/{account_id}/circuit-breakers/{name}/reset"
+    path = _path("accounts", account_id, "circuit-breakers", name, "reset")
     return Call("POST", path, BreakerResetResult, BreakerReset(reason=reason), repeatable=False)
 
 

@@ -96,6 +96,20 @@ async def test_what_is_wrong_is_said_at_once(url: str, tokens: Tokens) -> None:
         assert "does not exist" in str(missing.value)
 
 
+async def test_an_id_is_one_part_of_a_path_whatever_is_in_it(url: str, tokens: Tokens) -> None:
+    def ask() -> list[int]:
+        with RiskClient(url, keys(tokens, Role.SERVICE)) as client:
+            found = []
+            for name in ("x/../main", "..", "main/status?", "main#", "%6Dain"):
+                with pytest.raises(Refused) as refused:
+                    client.get_risk_status(name)
+                found.append(refused.value.status)
+            assert client.get_risk_status("main").account_id == "main"
+            return found
+
+    assert set(await asyncio.to_thread(ask)) <= {404, 422}
+
+
 async def test_nobody_there_is_told_after_the_time_for_retries(tokens: Tokens) -> None:
     async with AsyncRiskClient(NOWHERE, keys(tokens, Role.SERVICE), retry_seconds=0.3) as risk:
         with pytest.raises(Unavailable):
