@@ -205,8 +205,7 @@ def main() -> None:
     print(f"{'decided and folded':32} {speed:10,.0f} events/s", flush=True)
     in_memory(list(chained(events, min(count, len(events)))))
     with servers("risk") as found:
-        wanted = min(count, len(events))
-        asyncio.run(fold(found.database_url, store_rows(found.database_url, chained(events, wanted))))
+        asyncio.run(fold(found.database_url, store_rows(found.database_url, chained(events, count))))
         asyncio.run(start(found.database_url))
 
 
