@@ -54,6 +54,10 @@ def symbols() -> list[str]:
     return [f"S{number:02}" for number in range(POSITIONS)]
 
 
+def every_mark(now: datetime) -> SetMarks:
+    return SetMarks(None, tuple(Quote(each, units(Decimal(100)), micros(now)) for each in symbols()))
+
+
 def commands(accounts: int, rounds: int, marks: bool = True) -> Iterator[tuple[Command, datetime]]:
     """Yield what happens on a desk: marks, orders, fills, and every so often a new day."""
     now = START
@@ -71,7 +75,7 @@ def commands(accounts: int, rounds: int, marks: bool = True) -> Iterator[tuple[C
             session_date=date(2026, 3, 2),
         )
         yield OpenAccount(account, "bench"), now
-    yield SetMarks(None, tuple(Quote(each, units(Decimal(100)), micros(now)) for each in symbols())), now
+    yield every_mark(now), now
     for number in range(rounds):
         now += timedelta(milliseconds=10)
         symbol, account = symbols()[number % POSITIONS], f"a{number // POSITIONS % accounts}"
@@ -93,6 +97,8 @@ def commands(accounts: int, rounds: int, marks: bool = True) -> Iterator[tuple[C
             day = date(2026, 3, 2) + timedelta(days=number // 20_000 + 1)
             for each in range(accounts):
                 yield RollDay(f"a{each}", DayRoll(next_session_date=day), "bench"), now
+            now = datetime.combine(day, START.timetz())
+            yield every_mark(now), now
 
 
 def played(accounts: int, rounds: int, marks: bool = True) -> tuple[FirmState, list[Event], float]:
