@@ -80,7 +80,7 @@ class KillAcknowledgement(Contract):
     """Execution's word that it has sent the cancels a switch asked for."""
 
     execution_id: Identifier = Field(description="Which of the desk's execution engines says so.")
-    cancelled_orders: Whole = Field(ge=0, description="How many cancels it sent.")
+    cancelled_orders: Whole = Field(ge=0, le=1_000_000_000, description="How many cancels it sent.")
 
 
 class CancelAll(Contract):

@@ -98,7 +98,9 @@ class Limits(Contract):
         "daily loss and drawdown trip at the limit itself.",
     )
     kill_margin: Annotated[Real, Field(ge=1, le=10)] | None = Field(
-        default=1.5, description="At this multiple of a breaker's limit the account is stopped. None: never by itself."
+        default=1.5,
+        description="At this multiple of the limit of daily loss, drawdown, VaR or leverage the account is stopped. "
+        "None: never by itself.",
     )
 
 
