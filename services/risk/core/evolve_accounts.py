@@ -6,8 +6,7 @@ import numpy as np
 
 from services.risk.core.bodies import Marked
 from services.risk.core.evolve_orders import move_clock, raise_high_water_mark
-from services.risk.core.market import doubt
-from services.risk.core.positions import HeldMark
+from services.risk.core.market import believe, doubt
 from services.risk.core.scenarios import Scenarios
 from services.risk.core.state import OPEN, Account, FirmState, first_limits
 from services.risk.core.terms import Profile, Terms
@@ -107,7 +106,7 @@ def marked(state: FirmState, body: Marked, seq: int) -> None:
             _raise_high_water_marks(valued)
             at = quote.ts
         key = (simulation, quote.symbol)
-        state.marks[key] = HeldMark(quote.price, quote.ts, quote.delta, quote.quality)
+        state.marks[key] = believe(quote, state.marks.get(key), state.instruments[quote.symbol])
         for account, position in state.valued_by.get(key, {}).values():
             price(state, account, position)
             settle(account, position)

@@ -107,9 +107,9 @@ def _sift(state: FirmState, command: SetMarks, now: int) -> _Sifted:
             found.ignored.append((symbol, "a position would be worth more than can be counted"))
         else:
             found.taken.append(quote)
-            if held is not None and held.suspect and _far(quote, held.price, terms):
+            if held is not None and _confirms(quote, held, terms):
                 found.confirmed[symbol] = quote
-            found.newest[symbol] = HeldMark(quote.price, quote.ts, quote.delta, quote.quality)
+            found.newest[symbol] = believe(quote, held, terms)
     return found
 
 
@@ -172,7 +172,17 @@ def doubt(quote: Quote, held: HeldMark | None) -> HeldMark:
     """Return a symbol's mark once a price came that cannot be trusted: the one before, with the doubt noted."""
     price, ts, delta = (held.price, held.ts, held.delta) if held else (quote.price, quote.ts, quote.delta)
     suspect = 0 if quote.quality is Severity.CRITICAL else quote.price
-    return HeldMark(price, ts, delta, quote.quality, suspect, quote.ts)
+    anchor, anchor_ts = (held.anchor, held.anchor_ts) if held else (quote.price, quote.ts)
+    return HeldMark(price, ts, delta, quote.quality, suspect, quote.ts, anchor, anchor_ts)
+
+
+def believe(quote: Quote, held: HeldMark | None, terms: Terms) -> HeldMark:
+    """Return a symbol's mark once a price was taken."""
+    anchor, anchor_ts = quote.price, quote.ts
+    if held is not None and not _confirms(quote, held, terms):
+        within = quote.ts - held.anchor_ts < terms.jump_confirm
+        anchor, anchor_ts = (held.anchor, held.anchor_ts) if within else (held.price, quote.ts)
+    return HeldMark(quote.price, quote.ts, quote.delta, quote.quality, anchor=anchor, anchor_ts=anchor_ts)
 
 
 def set_scenarios(state: FirmState, command: SetScenarios, now: int) -> Outcome:
@@ -196,7 +206,7 @@ def _same(quote: Quote, held: HeldMark) -> bool:
 
 def _jumps(quote: Quote, held: HeldMark | None, terms: Terms) -> bool:
     """Tell whether a price is too far from the last good one, and from the suspect one that it may confirm."""
-    if held is None or not held.price or not _far(quote, held.price, terms):
+    if held is None or not held.price or not _strays(quote, held, terms):
         return False
     return not held.suspect or _far(quote, held.suspect, terms)
 
@@ -205,10 +215,22 @@ def _repeats_a_doubt(quote: Quote, held: HeldMark, terms: Terms) -> bool:
     """Tell whether a price is about the suspect one, and was seen too soon after it to confirm it."""
     return (
         held.suspect != 0
-        and _far(quote, held.price, terms)
+        and _strays(quote, held, terms)
         and not _far(quote, held.suspect, terms)
         and quote.ts - held.suspect_ts < terms.jump_confirm
     )
+
+
+def _confirms(quote: Quote, held: HeldMark, terms: Terms) -> bool:
+    """Tell whether a price that is taken makes a jump true."""
+    return held.suspect != 0 and _strays(quote, held, terms)
+
+
+def _strays(quote: Quote, held: HeldMark, terms: Terms) -> bool:
+    """Tell whether a price is too far from the last good one, or in small steps has come too far in no time."""
+    if _far(quote, held.price, terms):
+        return True
+    return quote.ts - held.anchor_ts < terms.jump_confirm and held.anchor != 0 and _far(quote, held.anchor, terms)
 
 
 def _far(quote: Quote, price: int, terms: Terms) -> bool:

@@ -23,6 +23,10 @@ class HeldMark:
     suspect: int = 0
     # When the suspect price was seen first.
     suspect_ts: int = 0
+    # The price before the newest stretch of `jump_confirm_seconds` began, and when that was: small steps in no time
+    # are a jump too.
+    anchor: int = 0
+    anchor_ts: int = 0
 
 
 @dataclass(slots=True)

@@ -56,6 +56,39 @@ class TestJumps:
         assert desk.equity() == 76_000
         assert "drawdown" in desk.account.halted
 
+    def test_small_steps_in_no_time_are_a_jump(self) -> None:
+        desk = Desk(wide())
+        price = Decimal(100)
+        desk.later(5)
+        for _ in range(10):
+            desk.later(0.01)
+            price = (price * Decimal("1.19")).quantize(Decimal("0.01"))
+            desk.send(SetMarks(None, (quote(desk, "STOCK", price),)))
+        assert amount(desk.state.marks[None, "STOCK"].price) == 119
+        assert codes(desk.order()) == ["MARK_QUALITY"]
+
+    def test_small_steps_with_time_between_them_are_none(self) -> None:
+        desk = Desk(wide())
+        price = Decimal(100)
+        for _ in range(10):
+            desk.later(1)
+            price = (price * Decimal("1.19")).quantize(Decimal("0.01"))
+            desk.send(SetMarks(None, (quote(desk, "STOCK", price),)))
+        assert amount(desk.state.marks[None, "STOCK"].price) == price
+        assert codes(desk.order()) == []
+
+    def test_where_the_steps_have_led_is_believed_a_second_later(self) -> None:
+        desk = Desk(wide())
+        desk.later(5)
+        for price in (119, 125, 126):
+            desk.send(SetMarks(None, (quote(desk, "STOCK", price),)))
+            desk.later(0.01)
+        assert codes(desk.order()) == ["MARK_QUALITY"]
+        desk.later(1)
+        desk.send(SetMarks(None, (quote(desk, "STOCK", 126),)))
+        assert amount(desk.state.marks[None, "STOCK"].price) == 126
+        assert codes(desk.order()) == []
+
     def test_the_same_price_sent_again_at_once_confirms_nothing(self) -> None:
         desk = Desk(wide(max_drawdown_fraction=0.2))
         desk.trade("BUY", 500, 100)
