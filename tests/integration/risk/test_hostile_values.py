@@ -26,6 +26,7 @@ NOBODY_STOPPED = {
     "max_daily_loss_fraction": 1,
     "max_drawdown_fraction": 1,
     "price_collar_bps": 0,
+    "fill_doubt_fraction": None,
 }
 BEYOND_ALL = ["POSITION_LIMIT", "ASSET_CLASS_LIMIT", "GROSS_EXPOSURE_LIMIT", "BUYING_POWER"]
 
