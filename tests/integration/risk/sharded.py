@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 
 from shared.roles import Role
-from shared.shards import shard_of
+from shared.shards import SHARD_HEADER, shard_of
 from tests.harness import Tokens, fresh_database
 from tests.integration.risk.load import LIMITS
 from tests.integration.risk.processes import RiskProcess, Start
@@ -49,8 +49,9 @@ class Sharded:
         return [reason["code"] for reason in answer.raise_for_status().json()["reasons"]]
 
     async def switches(self, shard: int, active: bool = True) -> dict[str, Any]:
+        """Return the switches that one shard has itself."""
         async with self.shards[shard].client() as client:
-            answer = await client.get("/kill-switches", params={"active": active})
+            answer = await client.get("/kill-switches", params={"active": active}, headers={SHARD_HEADER: str(shard)})
         return {each["kill_switch_id"]: each for each in answer.raise_for_status().json()["items"]}
 
 
