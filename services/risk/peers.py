@@ -54,7 +54,7 @@ class Peers:
         self._authenticator = authenticator
         self._auth = ServiceAuth(settings)
         self._http = service_client(settings, "")
-        self._urls = dict(zip(settings.shard.others, settings.peer_urls, strict=True))
+        self._urls = settings.peer_urls
 
     async def close(self) -> None:
         """Close the connections."""

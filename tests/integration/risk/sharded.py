@@ -66,14 +66,12 @@ def two_shards(start: Start, postgres_url: str, template: str, tokens: Tokens, *
                     database_url=databases[number],
                     risk_shards=2,
                     risk_shard=number,
-                    # The first does not know the other's address before that one is there.
-                    risk_peers="http://127.0.0.1:9" if number == 0 else made[0].url,
                     service_token=tokens.by_role[Role.SERVICE],
                     **settings,
                 )
             )
-        made[0].set(risk_peers=made[1].url)
         for process in made:
+            process.set(risk_peers=",".join(each.url for each in made))
             stack.enter_context(process)
         for process in made:
             process.await_ready()
