@@ -1,5 +1,5 @@
 import asyncio
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -114,6 +114,26 @@ async def test_times_a_live_account_cannot_live_at_are_refused(risk: RiskClient)
     assert (await risk.call("POST", "/accounts", far)).status_code == 422
     simulated = {**far, "simulation_id": "s", "ts_event": "9999-12-31T00:00:00Z"}
     assert (await risk.call("POST", "/accounts", simulated)).status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("fields", "earliest"),
+    [({}, "2000-01-01"), ({"simulation_id": "s", "ts_event": "2026-03-02T12:00:00Z"}, "1970-01-01")],
+)
+async def test_no_session_lies_before_there_was_a_market(
+    risk: RiskClient, fields: dict[str, str], earliest: str
+) -> None:
+    first = date.fromisoformat(earliest)
+    opened = {"account_id": "early", "base_currency": "USD", "initial_cash": "5", **fields}
+    for before in ("0001-01-01", str(first - timedelta(days=1))):
+        refused = await risk.call("POST", "/accounts", {**opened, "session_date": before})
+        assert (refused.status_code, f"before {earliest}" in refused.json()["detail"]) == (422, True)
+    await risk.ok("POST", "/accounts", {**opened, "session_date": earliest})
+    roll = {"next_session_date": str(first + timedelta(days=1)), **{k: v for k, v in fields.items() if k == "ts_event"}}
+    await risk.ok("POST", "/accounts/early/day-roll", roll)
+    # Nor does the day of a simulation's own time.
+    ancient = {**opened, "account_id": "ancient", "simulation_id": "s", "ts_event": "0001-01-01T00:00:00Z"}
+    assert (await risk.call("POST", "/accounts", ancient)).status_code == 422
 
 
 async def test_an_overfill_is_booked_told_and_counted(risk: RiskClient) -> None:
