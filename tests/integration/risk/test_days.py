@@ -1,6 +1,6 @@
 """What README and the glossary say of days: what is remembered, and what ends by itself."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
@@ -64,3 +64,23 @@ async def test_a_strategy_that_the_throttle_disabled_is_enabled_as_the_denials_t
     path = said.rstrip("`.").replace("{account_id}", "main").replace("STRATEGY", "trend")
     await risk.ok("POST", path, {"reason": "it was a test"}, Role.RISK_OFFICER)
     assert (await risk.order("o3", "1"))["decision"] == "APPROVED"
+
+
+@pytest.mark.parametrize(
+    ("fields", "earliest"),
+    [({}, "2000-01-01"), ({"simulation_id": "s", "ts_event": "2026-03-02T12:00:00Z"}, "1970-01-01")],
+)
+async def test_no_session_lies_before_there_was_a_market(
+    risk: RiskClient, fields: dict[str, str], earliest: str
+) -> None:
+    first = date.fromisoformat(earliest)
+    opened = {"account_id": "early", "base_currency": "USD", "initial_cash": "5", **fields}
+    for before in ("0001-01-01", str(first - timedelta(days=1))):
+        refused = await risk.call("POST", "/accounts", {**opened, "session_date": before})
+        assert (refused.status_code, f"before {earliest}" in refused.json()["detail"]) == (422, True)
+    await risk.ok("POST", "/accounts", {**opened, "session_date": earliest})
+    roll = {"next_session_date": str(first + timedelta(days=1)), **{k: v for k, v in fields.items() if k == "ts_event"}}
+    await risk.ok("POST", "/accounts/early/day-roll", roll)
+    # Nor does the day of a simulation's own time.
+    ancient = {**opened, "account_id": "ancient", "simulation_id": "s", "ts_event": "0001-01-01T00:00:00Z"}
+    assert (await risk.call("POST", "/accounts", ancient)).status_code == 422
