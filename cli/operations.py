@@ -66,7 +66,7 @@ def release(
         raise typer.BadParameter(_first_line(error)) from None
     with reporting_errors(), api_client(url, token_file) as client:
         path = f"{_RISK}/kill-switches/{kill_switch_id}/release"
-        switch = Api(client).send("POST", path, KillSwitchAnswer, request)
+        switch = _telling(client).send("POST", path, KillSwitchAnswer, request)
     where = switch.scope.value if switch.target is None else f"{switch.scope.value} {switch.target}"
     named = f"kill switch {switch.kill_switch_id}"
     console = Console(highlight=False)

@@ -124,8 +124,13 @@ async def _count_cancels(client: httpx.AsyncClient, firm: Sharded) -> None:
 
 
 async def test_what_a_shard_that_is_away_may_have_is_never_left_out_in_silence(
-    client: httpx.AsyncClient, firm: Sharded
+    client: httpx.AsyncClient, firm: Sharded, tokens: Tokens
 ) -> None:
+    # A name as risk makes them up, which the other shard may have given too.
+    own = {**WHY, "scope": "ACCOUNT", "target": ACCOUNTS[0], "kill_switch_id": "auto-drawdown-7"}
+    peer = {**tokens.auth(Role.SERVICE), "X-Keelson-Forwarded-For": "engine"}
+    (await client.post("/kill-switches", json=own, headers=peer)).raise_for_status()
+    path, over = "/kill-switches/auto-drawdown-7/release", {"reason": "over"}
     here = await pull(client, scope="ACCOUNT", target=ACCOUNTS[0])
     there = await pull(client, scope="ACCOUNT", target=ACCOUNTS[1])
     firm.shards[1].kill()
@@ -133,7 +138,7 @@ async def test_what_a_shard_that_is_away_may_have_is_never_left_out_in_silence(
     assert (listed.status_code, listed.json()["type"]) == (504, "urn:keelson:problem:shards-unanswered")
     assert [each["shard"] for each in listed.json()["unanswered_shards"]] == [1]
     # Who looks in an emergency sees what there is.
-    assert [each["kill_switch_id"] for each in listed.json()["items"]] == [here]
+    assert [each["kill_switch_id"] for each in listed.json()["items"]] == [here, "auto-drawdown-7"]
     assert (await client.get("/kill-switches", headers={SHARD_HEADER: "0"})).status_code == 200
     for answer in (
         await client.get(f"/kill-switches/{there}"),
@@ -141,6 +146,8 @@ async def test_what_a_shard_that_is_away_may_have_is_never_left_out_in_silence(
     ):
         assert (answer.status_code, answer.json()["type"]) == (504, "urn:keelson:problem:shards-unanswered")
         assert [each["shard"] for each in answer.json()["unanswered_shards"]] == [1]
+    assert (await client.post(path, json=over)).status_code == 504
+    assert (await client.post(path, json=over, headers={SHARD_HEADER: "0"})).json()["shards"] == [0]
     # What is here does not wait for it.
     released = await client.post(f"/kill-switches/{here}/release", json={"reason": "over"})
     assert (released.status_code, released.json()["shards"]) == (200, [0])
