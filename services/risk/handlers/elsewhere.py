@@ -20,6 +20,7 @@ from shared.schemas.kill_switches import KillSwitchListed, KillSwitchView
 
 # Before the first page no row of a shard's journal is read, and each is before this one.
 _NEWEST = 2**63 - 1
+_UNREADABLE = "it gave an answer that cannot be read"
 
 
 async def require_here(engine: Engine, firm: Firm, kill_switch_id: str, caller: Principal) -> None:
@@ -34,16 +35,19 @@ async def require_here(engine: Engine, firm: Firm, kill_switch_id: str, caller: 
     if held is not None and concerns_all(held):
         return
     answers = await firm.ask_others(lambda _: Message("GET", f"/kill-switches/{kill_switch_id}", None, caller.subject))
-    found = [number for number, answer in answers.items() if isinstance(answer, httpx.Response) and answer.is_success]
-    missing = {number: _reason(answer) for number, answer in answers.items() if number not in found and _away(answer)}
-    if held is not None and found:
-        both = sorted([engine.shard.number, *found])
-        raise Conflict(f"each of {names(both)} has a kill switch {kill_switch_id}; name the shard in X-Keelson-Shard")
+    found, missing = _holders(answers)
+    holders = sorted([*([engine.shard.number] if held else []), *found])
+    if len(holders) > 1 and (held is not None or not all(concerns_all(each) for each in found.values())):
+        raise Conflict(
+            f"each of {names(holders)} has a kill switch {kill_switch_id}; name the shard in X-Keelson-Shard"
+        )
     # Names that risk makes up are those of rows, and may be the same on two shards; others are not by chance.
-    if missing and (kill_switch_id.startswith(AUTOMATIC) or (held is None and not found)):
+    if missing and (kill_switch_id.startswith(AUTOMATIC) or not holders):
         raise unanswered(f"which shard has kill switch {kill_switch_id} is not known", missing)
-    if held is None and found:
-        raise misdirected(engine.shard, found[0], f"kill switch {kill_switch_id} is that of")
+    if found:
+        # One of the firm that this shard was never told of: whoever has it in force carries a release to the others.
+        right = next((number for number, each in found.items() if each.released_at is None), holders[0])
+        raise misdirected(engine.shard, right, f"kill switch {kill_switch_id} is that of")
 
 
 async def get_kill_switch(engine: Engine, firm: Firm, kill_switch_id: str, caller: Principal) -> KillSwitchListed:
@@ -105,12 +109,23 @@ def _window(answer: httpx.Response | str) -> Window | str:
     try:
         page = Page[KillSwitchListed].model_validate_json(answer.content)
     except ValidationError:
-        return "it gave an answer that cannot be read"
+        return _UNREADABLE
     return Window(page.items, page.next_cursor is not None)
 
 
-def _away(answer: httpx.Response | str) -> bool:
-    return isinstance(answer, str) or answer.status_code != httpx.codes.NOT_FOUND
+def _holders(answers: Mapping[int, httpx.Response | str]) -> tuple[dict[int, KillSwitchListed], dict[int, str]]:
+    """Return a kill switch as each shard that has one of its name has it, and why others do not say whether."""
+    found: dict[int, KillSwitchListed] = {}
+    missing: dict[int, str] = {}
+    for number, answer in answers.items():
+        if isinstance(answer, str) or answer.status_code not in {httpx.codes.OK, httpx.codes.NOT_FOUND}:
+            missing[number] = _reason(answer)
+        elif answer.is_success:
+            try:
+                found[number] = KillSwitchListed.model_validate_json(answer.content)
+            except ValidationError:
+                missing[number] = _UNREADABLE
+    return found, missing
 
 
 def _reason(answer: httpx.Response | str) -> str:

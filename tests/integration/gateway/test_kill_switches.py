@@ -1,5 +1,6 @@
 """Whoever pulls, lists and releases kill switches through the one port need know nothing of shards."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 
 import httpx
@@ -8,11 +9,11 @@ from starlette.applications import Starlette
 
 from gateway.front import Front
 from shared.roles import Role
-from shared.shards import SHARD_HEADER
+from shared.shards import SHARD_HEADER, shard_of
 from tests.conftest import _TEMPLATE
 from tests.harness import Tokens, serving
 from tests.integration.risk.processes import Start
-from tests.integration.risk.sharded import ACCOUNTS, Sharded, two_shards
+from tests.integration.risk.sharded import ACCOUNTS, Sharded, several_shards, two_shards
 
 pytestmark = pytest.mark.integration
 RISK = "/api/v1/risk"
@@ -151,3 +152,32 @@ async def test_what_a_shard_that_is_away_may_have_is_never_left_out_in_silence(
     # What is here does not wait for it.
     released = await client.post(f"/kill-switches/{here}/release", json={"reason": "over"})
     assert (released.status_code, released.json()["shards"]) == (200, [0])
+
+
+async def test_of_three_shards_the_one_that_is_asked_may_be_the_one_that_knows_nothing(
+    start: Start, postgres_url: str, tokens: Tokens
+) -> None:
+    accounts = {shard_of(f"acc-{number}", 3): f"acc-{number}" for number in range(20)}
+    over = {"reason": "over"}
+    with several_shards(3, start, postgres_url, _TEMPLATE, tokens, risk_peer_seconds=1) as firm:
+        for shard in (1, 2):
+            async with firm.shards[shard].client(Role.ADMIN) as admin:
+                account = {"account_id": accounts[shard], "base_currency": "USD", "initial_cash": "1"}
+                (await admin.post("/accounts", json=account)).raise_for_status()
+                await pull(admin, scope="ACCOUNT", target=accounts[shard], kill_switch_id="twice")
+        async with firm.shards[0].client(Role.ADMIN) as admin:
+            refused = await admin.post("/kill-switches/twice/release", json=over)
+            assert (refused.status_code, "shards 1, 2" in refused.json()["detail"]) == (409, True)
+        # A stop of the firm that was over before the first shard could be told of it.
+        firm.shards[0].kill()
+        async with firm.shards[1].client(Role.ADMIN) as admin:
+            body = {**WHY, "kill_switch_id": "ks-firm"}
+            assert (await admin.post("/emergency-stop", json=body)).status_code == 504
+            assert (await admin.post("/kill-switches/ks-firm/release", json=over)).status_code == 504
+        firm.shards[0].start()
+        await asyncio.to_thread(firm.shards[0].await_ready)
+        async with firm.shards[0].client(Role.ADMIN) as admin:
+            listed = (await admin.get("/kill-switches")).json()["items"]
+            assert sorted(each["kill_switch_id"] for each in listed) == ["ks-firm", "twice", "twice"]
+            asked = await admin.post("/kill-switches/ks-firm/release", json=over)
+            assert (asked.status_code, asked.json()["shard"]) == (421, 1)

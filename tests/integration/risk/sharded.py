@@ -1,4 +1,4 @@
-"""Two shards of risk, each a process of its own on a database of its own."""
+"""Shards of risk, each a process of its own on a database of its own."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -57,14 +57,22 @@ class Sharded:
 
 @contextmanager
 def two_shards(start: Start, postgres_url: str, template: str, tokens: Tokens, **settings: object) -> Iterator[Sharded]:
+    with several_shards(2, start, postgres_url, template, tokens, **settings) as sharded:
+        yield sharded
+
+
+@contextmanager
+def several_shards(
+    of: int, start: Start, postgres_url: str, template: str, tokens: Tokens, **settings: object
+) -> Iterator[Sharded]:
     with ExitStack() as stack:
-        databases = [stack.enter_context(fresh_database(postgres_url, template)) for _ in range(2)]
+        databases = [stack.enter_context(fresh_database(postgres_url, template)) for _ in range(of)]
         made: list[RiskProcess] = []
-        for number in range(2):
+        for number in range(of):
             made.append(
                 start(
                     database_url=databases[number],
-                    risk_shards=2,
+                    risk_shards=of,
                     risk_shard=number,
                     service_token=tokens.by_role[Role.SERVICE],
                     **settings,
