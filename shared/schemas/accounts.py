@@ -26,7 +26,7 @@ class AccountCreate(Contract):
     limits: Limits = Limits()
     session_date: IsoDate | None = Field(
         default=None,
-        description="The first trading day, not before 2000, of a simulated account not before 1970; by default today "
+        description="The first trading day, not before 2000, of a simulated account not before 1900; by default today "
         "in UTC, or the day of ts_event.",
     )
     ts_event: UtcDatetime | None = Field(default=None, description="Simulated accounts only: the simulation's time.")

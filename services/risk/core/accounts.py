@@ -13,8 +13,8 @@ from shared.schemas.journal import EventKind
 from shared.schemas.limits import Limits
 
 _FIRST_LIVE = moment(LIVE_SINCE).date()
-# Times are counted from here; no market data the suite reads are older.
-_FIRST_SIMULATED = moment(0).date()
+# Daily prices of the oldest indices go back so far, and a date before that is a slip.
+_FIRST_SIMULATED = date(1900, 1, 1)
 # No market stays closed for longer.
 _FURTHEST_SESSION = timedelta(days=10)
 _MOST_INITIAL_CASH = 10**15 * SCALE

@@ -68,7 +68,7 @@ async def test_a_strategy_that_the_throttle_disabled_is_enabled_as_the_denials_t
 
 @pytest.mark.parametrize(
     ("fields", "earliest"),
-    [({}, "2000-01-01"), ({"simulation_id": "s", "ts_event": "2026-03-02T12:00:00Z"}, "1970-01-01")],
+    [({}, "2000-01-01"), ({"simulation_id": "s", "ts_event": "2026-03-02T12:00:00Z"}, "1900-01-01")],
 )
 async def test_no_session_lies_before_there_was_a_market(
     risk: RiskClient, fields: dict[str, str], earliest: str
