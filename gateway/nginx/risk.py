@@ -96,7 +96,8 @@ location /api/v1/risk/ {
     proxy_read_timeout 35s;
     # The stream of events.
     proxy_buffering off;
-    # An account that is named in the body alone (POST /accounts, a kill switch): whoever was asked says whose it is.
+    # An account that is named in the body alone (POST /accounts, a kill switch), or a kill switch that is named in the
+    # path: whoever was asked says whose it is.
     proxy_intercept_errors on;
     error_page 421 = @risk_right_shard;
 }
