@@ -69,16 +69,18 @@ imports: $(STAMP_DEV) ## Check who may import whom
 	@$(BIN)/lint-imports
 
 .PHONY: openapi
-openapi: $(STAMP_DEV) ## Write docs/openapi, docs/configuration.md and docs/denial-reasons.md from the code
+openapi: $(STAMP_DEV) ## Write docs/openapi, configuration.md, denial-reasons.md and roles.md from the code
 	@$(BIN)/keelson openapi
 	@$(BIN)/keelson configuration
 	@$(BIN)/keelson denials
+	@$(BIN)/keelson roles
 
 .PHONY: openapi-check
 openapi-check: $(STAMP_DEV) ## Check that the documents made from the code are current
 	@$(BIN)/keelson openapi --check
 	@$(BIN)/keelson configuration --check
 	@$(BIN)/keelson denials --check
+	@$(BIN)/keelson roles --check
 
 .PHONY: bench
 bench: $(STAMP_DEV) ## Measure, as ratios within one run

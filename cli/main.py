@@ -35,6 +35,7 @@ _COMMANDS = (
     ("openapi", "cli.openapi", "openapi", "Write docs/openapi from the code."),
     ("configuration", "cli.configuration", "configuration", "Write docs/configuration.md from the settings."),
     ("denials", "cli.denials", "denials", "Write docs/denial-reasons.md from the codes."),
+    ("roles", "cli.roles", "roles", "Write docs/roles.md from the routes."),
 )
 
 

@@ -5,6 +5,7 @@ from importlib import import_module
 from typing import Any
 
 import typer
+from fastapi import FastAPI
 from pydantic import SecretStr
 
 from cli.generated import Check, keep_current
@@ -15,10 +16,15 @@ _SERVICES = ("risk", "marketdata", "ml", "reporting")
 _FOLDER = ROOT / "docs" / "openapi"
 
 
+def apps() -> dict[str, FastAPI]:
+    """Return the app of each service and of the dashboard; nothing is started."""
+    found = {name: import_module(f"services.{name}.main").create(_settings(name)) for name in _SERVICES}
+    return {**found, "dashboard": import_module("gateway.dashboard.app").create()}
+
+
 def documents() -> dict[str, dict[str, Any]]:
-    """Return the OpenAPI document of each service and of the dashboard; nothing is started."""
-    found = {name: import_module(f"services.{name}.main").create(_settings(name)).openapi() for name in _SERVICES}
-    return {**found, "dashboard": import_module("gateway.dashboard.app").create().openapi()}
+    """Return the OpenAPI document of each service and of the dashboard."""
+    return {name: app.openapi() for name, app in apps().items()}
 
 
 def _settings(service: str) -> ServiceSettings:

@@ -16,6 +16,8 @@ from shared.schemas.kill_switches import EmergencyStop, KillScope, KillSwitchAns
 
 _RISK = "/api/v1/risk"
 _VERIFY_SECONDS = 600.0
+# Neither released nor refused; 1 is an error of any kind, 2 a command line that cannot be read.
+_TO_BE_CONFIRMED = 3
 _Url = Annotated[str | None, typer.Option(help="Where the suite answers; the running one by default.")]
 _TokenFile = Annotated[Path | None, typer.Option(help="File with the bearer token.")]
 _Reason = Annotated[str, typer.Option(help="Why; it is journaled.")]
@@ -53,7 +55,10 @@ def release(
     url: _Url = None,
     token_file: _TokenFile = None,
 ) -> None:
-    """Release a kill switch."""
+    """Release a kill switch; exit 3 where another admin must confirm it first (TRADING_FOUR_EYES): it is in force.
+
+    Exit 0 says that it is released, 1 that it was refused or nobody answers.
+    """
     try:
         request = KillSwitchRelease(reason=reason)
         TypeAdapter(Identifier).validate_python(kill_switch_id)
@@ -61,13 +66,19 @@ def release(
         raise typer.BadParameter(_first_line(error)) from None
     with reporting_errors(), api_client(url, token_file) as client:
         path = f"{_RISK}/kill-switches/{kill_switch_id}/release"
-        switch = Api(client).send("POST", path, KillSwitchAnswer, request)
+        switch = _telling(client).send("POST", path, KillSwitchAnswer, request)
     where = switch.scope.value if switch.target is None else f"{switch.scope.value} {switch.target}"
-    Console(highlight=False).print(
-        f"released: {where} (kill switch {switch.kill_switch_id}, by {switch.released_by})",
-        markup=False,
-        soft_wrap=True,
-    )
+    named = f"kill switch {switch.kill_switch_id}"
+    console = Console(highlight=False)
+    if switch.released_at is None:
+        console.print(
+            f"asked for, not released: {where} stays stopped until another admin releases it too "
+            f"({named}, asked for by {switch.release_requested_by})",
+            markup=False,
+            soft_wrap=True,
+        )
+        raise typer.Exit(_TO_BE_CONFIRMED)
+    console.print(f"released: {where} ({named}, by {switch.released_by})", markup=False, soft_wrap=True)
 
 
 def verify(url: _Url = None, token_file: _TokenFile = None) -> None:

@@ -148,7 +148,7 @@ class Front:
         shards = {str(number): url for number, url in enumerate(self._upstreams[name])}
         if response.status_code != httpx.codes.MISDIRECTED_REQUEST or right not in shards:
             return response
-        # The account is named in the body alone: whoever was asked knows whose it is.
+        # The body alone names the account, or the path a kill switch: whoever was asked knows whose it is.
         await response.aclose()
         return await ask(shards[right])
 

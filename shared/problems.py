@@ -149,6 +149,13 @@ class ShardsUnconfirmed(Problem):
     type_, title, status = "shards-unconfirmed", "Not every shard confirmed", 504
 
 
+class ShardsUnanswered(Problem):
+    """What other shards have is part of the answer, and they have not said it in time."""
+
+    # 504 as above: no other replica of this shard knows better.
+    type_, title, status = "shards-unanswered", "Not every shard answered", 504
+
+
 def declare(*problems: type[Problem]) -> dict[int | str, dict[str, Any]]:
     """Return the `responses=` of a route that can give these problems."""
     by_status: dict[int, list[type[Problem]]] = {}

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import httpx
@@ -13,10 +14,11 @@ from gateway.dashboard.shards import once, together
 from shared.schemas.accounts import AccountStatus
 from shared.schemas.base import Page
 from shared.schemas.dashboard import Dashboard, DependencyView, Section, ServiceView
-from shared.schemas.kill_switches import KillSwitchView
+from shared.schemas.kill_switches import KillSwitchListed
 from shared.schemas.marketdata import FeedStatus
 from shared.schemas.ml import ModelView
 from shared.schemas.reporting import Counts, DailyRollup, LedgerState, Trade
+from shared.shards import SHARD_HEADER
 
 _ACCOUNTS = 20
 _NEWEST = 20
@@ -52,7 +54,7 @@ async def gather(sources: Sources, headers: Mapping[str, str], now: datetime) ->
         asyncio.gather(
             asyncio.gather(*(_service(sources, name, url) for name, url in sources.each().items())),
             ask.shards("risk", "/accounts", Page[AccountStatus], limit=_ACCOUNTS),
-            ask.shards("risk", "/kill-switches", Page[KillSwitchView], active=True, limit=_ALL),
+            ask.shards("risk", "/kill-switches", Page[KillSwitchListed], active=True, limit=_ALL),
             ask("marketdata", "/feeds", Page[FeedStatus], limit=_ALL),
             ask("ml", "/models", Page[ModelView], limit=_ALL),
         ),
@@ -98,16 +100,27 @@ class _Asker:
     async def shards(self, service: str, path: str, kind: type[M], **params: Any) -> list[Section[M]]:
         """Return the answer of each shard of a service, or why there is none."""
         named = {name: url for name, url in self._sources.each().items() if name.partition("-")[0] == service}
-        asking = [self._ask(name, service, url, path, kind, params) for name, url in named.items()]
+        # Each is asked for its own part, or a list of all would be asked for as many times.
+        asking = [
+            self._ask(name, service, url, path, kind, params, {SHARD_HEADER: str(number)} if len(named) > 1 else {})
+            for number, (name, url) in enumerate(named.items())
+        ]
         return await asyncio.gather(*asking)
 
     async def _ask(
-        self, name: str, service: str, base: str, path: str, kind: type[M], params: Mapping[str, Any]
+        self,
+        name: str,
+        service: str,
+        base: str,
+        path: str,
+        kind: type[M],
+        params: Mapping[str, Any],
+        meant: Mapping[str, str] = MappingProxyType({}),
     ) -> Section[M]:
         url = f"{base}/api/v1/{service}{path}"
         try:
             async with asyncio.timeout(_SECONDS):
-                answer = await self._sources.client.get(url, params=dict(params), headers=dict(self._headers))
+                answer = await self._sources.client.get(url, params=dict(params), headers={**self._headers, **meant})
             if answer.status_code != httpx.codes.OK:
                 return Section(unavailable=f"{name} answered {answer.status_code}{_detail(answer)}")
             return Section(data=kind.model_validate_json(answer.content))

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from shared.schemas.base import Page
 from shared.schemas.dashboard import Section
-from shared.schemas.kill_switches import KillSwitchView
+from shared.schemas.kill_switches import KillSwitchListed
 
 T = TypeVar("T")
 
@@ -24,7 +24,7 @@ def together(sections: Sequence[Section[Page[T]]]) -> Section[list[T]]:
     return Section(data=[each for each in rows if each is not None])
 
 
-def once(switches: Section[list[KillSwitchView]]) -> Section[list[KillSwitchView]]:
+def once(switches: Section[list[KillSwitchListed]]) -> Section[list[KillSwitchListed]]:
     """Return each switch once: one of the firm is in force on every shard."""
     if switches.data is None:
         return switches

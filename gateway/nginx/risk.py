@@ -10,8 +10,8 @@ _HTTP = """\
 # A request that names an account in its path goes to the account's shard, by the hash that risk has too
 # (shared/shards.py). `hash` chooses among servers and not among groups of them: each shard is a socket of this nginx
 # itself, and behind it the group of its replicas. Nothing there ever counts as failed (max_fails=0), as a shard that
-# did would have its accounts sent to another one. The same number of shards, in the same order, must stand in
-# TRADING_RISK_SHARDS and TRADING_RISK_PEERS of every process.
+# did would have its accounts sent to another one. TRADING_RISK_SHARDS of every process of risk must be their number,
+# and TRADING_RISK_PEERS there must name all of them in the same order, the process's own shard too.
 map $uri $keelson_account {{
     default "";
     "~^/api/v1/risk/accounts/(?<keelson_account_id>[^/]+)" $keelson_account_id;
@@ -96,7 +96,8 @@ location /api/v1/risk/ {
     proxy_read_timeout 35s;
     # The stream of events.
     proxy_buffering off;
-    # An account that is named in the body alone (POST /accounts, a kill switch): whoever was asked says whose it is.
+    # An account that is named in the body alone (POST /accounts, a kill switch), or a kill switch that is named in the
+    # path: whoever was asked says whose it is.
     proxy_intercept_errors on;
     error_page 421 = @risk_right_shard;
 }

@@ -13,7 +13,13 @@ from services.risk.peers import Message, Peers
 from shared.logging import Category, get_trading_logger
 from shared.problems import DependencyUnavailable
 from shared.schemas.base import Page
-from shared.schemas.kill_switches import KillReductions, KillSwitchCreate, KillSwitchRelease, KillSwitchView
+from shared.schemas.kill_switches import (
+    KillReductions,
+    KillSwitchCreate,
+    KillSwitchListed,
+    KillSwitchRelease,
+    KillSwitchView,
+)
 
 _LOG = get_trading_logger("keelson.risk.shards", Category.RISK)
 _LOOK_SECONDS = 1.0
@@ -72,7 +78,7 @@ async def _look(peers: Peers, number: int) -> _Seen | None:
         if isinstance(answer, str) or not answer.is_success:
             return None
         try:
-            page = Page[KillSwitchView].model_validate_json(answer.content)
+            page = Page[KillSwitchListed].model_validate_json(answer.content)
         except ValidationError:
             return None
         found |= {each.kill_switch_id: each for each in page.items}
@@ -90,7 +96,7 @@ async def _settle(engine: Engine, peers: Peers, number: int, seen: _Seen) -> int
     missing = 0
     for switch in await engine.read(question):
         why = await peers.tell_one(number, messages_of(switch))
-        if why is None:
+        if not isinstance(why, str):
             _LOG.info("another shard caught up with a kill switch", shard=number, kill_switch_id=switch.kill_switch_id)
         else:
             missing += 1

@@ -8,7 +8,8 @@ from fastapi import Depends, Path, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials
 
 from services.risk.engine import Engine
-from services.risk.peers import FORWARDED_HEADER, Firm
+from services.risk.firm import Firm
+from services.risk.peers import FORWARDED_HEADER
 from services.risk.sharding import misdirected, require_own
 from shared.auth import ANY_ROLE, BEARER, Principal, Role, note_refusal, require
 from shared.problems import BadRequest, Forbidden
@@ -36,7 +37,9 @@ async def of_this_shard(request: Request) -> None:
 
 
 async def _firm(request: Request) -> Firm:
-    return Firm(request.app.state.peers, FORWARDED_HEADER in request.headers)
+    return Firm(
+        request.app.state.peers, forwarded=FORWARDED_HEADER in request.headers, meant=SHARD_HEADER in request.headers
+    )
 
 
 def or_peer(*roles: Role) -> Callable[..., Awaitable[Principal]]:

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from services.risk.settings import RiskSettings
 from shared.auth import Authenticator, Principal
 from shared.http import ServiceAuth, service_client
-from shared.problems import ShardsUnconfirmed, Unauthenticated
+from shared.problems import Unauthenticated
 from shared.shards import SHARD_HEADER
 
 # Who asked, on a request that a shard passes on. It is not passed on again.
@@ -34,9 +34,9 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """Which of the other shards have carried out what they were told, and why the rest have not."""
+    """The last answers of the other shards that have carried out what they were told, and why the rest have not."""
 
-    confirmed: list[int]
+    answers: Mapping[int, httpx.Response]
     missing: Mapping[int, str]
 
 
@@ -54,7 +54,7 @@ class Peers:
         self._authenticator = authenticator
         self._auth = ServiceAuth(settings)
         self._http = service_client(settings, "")
-        self._urls = dict(zip(settings.shard.others, settings.peer_urls, strict=True))
+        self._urls = settings.peer_urls
 
     async def close(self) -> None:
         """Close the connections."""
@@ -70,21 +70,27 @@ class Peers:
     async def tell(self, messages: Sequence[Message]) -> Told:
         """Send messages to every other shard, to all at once, to each in their sequence."""
         found = await asyncio.gather(*(self.tell_one(number, messages) for number in self._urls))
-        reasons = dict(zip(self._urls, found, strict=True))
+        answers = dict(zip(self._urls, found, strict=True))
         return Told(
-            [number for number, reason in reasons.items() if reason is None],
-            {number: reason for number, reason in reasons.items() if reason is not None},
+            {number: answer for number, answer in answers.items() if not isinstance(answer, str)},
+            {number: answer for number, answer in answers.items() if isinstance(answer, str)},
         )
 
-    async def tell_one(self, number: int, messages: Sequence[Message]) -> str | None:
-        """Send messages to one shard; return why it has not carried them out, None where it has."""
+    async def tell_one(self, number: int, messages: Sequence[Message]) -> httpx.Response | str:
+        """Send messages to one shard; return its last answer, or why it has not carried them out."""
+        answer: httpx.Response | str = "it was told nothing"
         for message in messages:
             answer = await self.ask(number, message)
             if isinstance(answer, str):
                 return answer
             if not answer.is_success:
-                return f"it answered {answer.status_code}{_detail(answer)}"
-        return None
+                return f"it answered {answer.status_code}{said(answer)}"
+        return answer
+
+    async def ask_each(self, messages: Mapping[int, Message]) -> dict[int, httpx.Response | str]:
+        """Return the answer of each shard that is asked something, all at once, or why there is none in time."""
+        found = await asyncio.gather(*(self.ask(number, message) for number, message in messages.items()))
+        return dict(zip(messages, found, strict=True))
 
     async def ask(self, number: int, message: Message) -> httpx.Response | str:
         """Return a shard's answer, or why there is none in time.
@@ -118,42 +124,14 @@ class Peers:
                 )
                 if answer.status_code not in _AWAY:
                     return answer
-                reasons[url] = f"it answered {answer.status_code}{_detail(answer)}"
+                reasons[url] = f"it answered {answer.status_code}{said(answer)}"
             except httpx.HTTPError as error:
                 reasons[url] = f"it does not answer ({type(error).__name__})"
             await asyncio.sleep(_AGAIN_SECONDS)
 
 
-@dataclass(frozen=True, slots=True)
-class Firm:
-    """All shards, as a request sees them: one that another shard passed on is carried out here alone."""
-
-    peers: Peers
-    forwarded: bool
-
-    async def carry(self, *messages: Message, kill_switch_id: str | None = None) -> list[int]:
-        """Have the other shards do what this one has done; return all that have. Raises ShardsUnconfirmed."""
-        own = self.peers.shard.number
-        if self.forwarded or self.peers.shard.of == 1:
-            return [own]
-        told = await self.peers.tell(messages)
-        confirmed = sorted([own, *told.confirmed])
-        if not told.missing:
-            return confirmed
-        self.peers.changed.set()
-        missing = [{"shard": number, "reason": reason} for number, reason in told.missing.items()]
-        text = "; ".join(f"shard {each['shard']}: {each['reason']}" for each in missing)
-        detail = f"Done on {_names(confirmed)}, not confirmed by {_names(list(told.missing))}: {text}"
-        raise ShardsUnconfirmed(
-            detail, confirmed_shards=confirmed, unconfirmed_shards=missing, kill_switch_id=kill_switch_id
-        )
-
-
-def _names(shards: Sequence[int]) -> str:
-    return f"shard{'s' if len(shards) > 1 else ''} {', '.join(map(str, shards))}"
-
-
-def _detail(answer: httpx.Response) -> str:
+def said(answer: httpx.Response) -> str:
+    """Return what a problem document says, to be put behind the status."""
     try:
         return f": {answer.json()['detail']}"
     except (ValueError, KeyError, TypeError):

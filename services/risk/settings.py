@@ -62,7 +62,8 @@ class RiskSettings(ServiceSettings):
     risk_shard: int = Field(default=0, ge=0, description="Which of them this process is, from 0.")
     risk_peers: str | None = Field(
         default=None,
-        description="Base URLs of the other shards in their order, separated by commas; replicas of one by `|`.",
+        description="Base URLs of all shards in their order, this one's too, separated by commas; replicas of one "
+        "by `|`. The same on all; unset where there is one shard.",
     )
     risk_peer_seconds: float = Field(
         default=2, gt=0, le=30, description="How long another shard is waited for with what concerns the whole firm."
@@ -72,9 +73,13 @@ class RiskSettings(ServiceSettings):
     def _shards_know_each_other(self) -> Self:
         if self.risk_shard >= self.risk_shards:
             raise ValueError("TRADING_RISK_SHARD must be less than TRADING_RISK_SHARDS")
-        if len(self.peer_urls) != self.risk_shards - 1:
+        urls = self.risk_peers.split(",") if self.risk_peers else []
+        if len(urls) != self.risk_shards and (urls or self.risk_shards > 1):
             # A kill switch of the firm that leaves a shard out would look as if it stopped the firm.
-            raise ValueError(f"TRADING_RISK_PEERS must name {self.risk_shards - 1} other shards")
+            raise ValueError(
+                f"TRADING_RISK_PEERS must name as many shards as TRADING_RISK_SHARDS says, this one too: "
+                f"{self.risk_shards}, and it names {len(urls)}"
+            )
         if self.peer_urls and not (self.service_token or self.service_token_file):
             raise ValueError("TRADING_RISK_PEERS needs TRADING_SERVICE_TOKEN or TRADING_SERVICE_TOKEN_FILE")
         return self
@@ -85,9 +90,12 @@ class RiskSettings(ServiceSettings):
         return Shard(self.risk_shard, self.risk_shards)
 
     @property
-    def peer_urls(self) -> list[list[str]]:
-        """Return the base URLs of each other shard's replicas."""
-        return [base_urls(each, "|") for each in self.risk_peers.split(",")] if self.risk_peers else []
+    def peer_urls(self) -> dict[int, list[str]]:
+        """Return the base URLs of each other shard's replicas, by its number."""
+        if not self.risk_peers:
+            return {}
+        urls = [base_urls(each, "|") for each in self.risk_peers.split(",")]
+        return {number: urls[number] for number in self.shard.others}
 
     @model_validator(mode="after")
     def _checkpoints_are_signed(self) -> Self:

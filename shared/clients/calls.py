@@ -158,7 +158,7 @@ def emergency_stop(reason: str) -> Call[KillSwitchAnswer]:
 
 
 def deactivate_kill_switch(kill_switch_id: str, reason: str) -> Call[KillSwitchAnswer]:
-    """Release a kill switch."""
+    """Release a kill switch; it is in force while `released_at` in the answer is None."""
     path = _path("kill-switches", kill_switch_id, "release")
     return Call("POST", path, KillSwitchAnswer, KillSwitchRelease(reason=reason), repeatable=False)
 

@@ -179,7 +179,11 @@ class RiskClient:
         return self.call(calls.emergency_stop(reason))
 
     def deactivate_kill_switch(self, kill_switch_id: str, reason: str) -> KillSwitchAnswer:
-        """Release a kill switch."""
+        """Release a kill switch.
+
+        With four eyes the first admin only asks for it: `released_at` is None in the answer, `release_requested_by`
+        says who asked, and the switch is in force until another admin releases it too.
+        """
         return self.call(calls.deactivate_kill_switch(kill_switch_id, reason))
 
     def reset_circuit_breaker(self, account_id: str, name: str, reason: str) -> BreakerResetResult:
@@ -269,7 +273,11 @@ class AsyncRiskClient:
         return await self.call(calls.emergency_stop(reason))
 
     async def deactivate_kill_switch(self, kill_switch_id: str, reason: str) -> KillSwitchAnswer:
-        """Release a kill switch."""
+        """Release a kill switch.
+
+        With four eyes the first admin only asks for it: `released_at` is None in the answer, `release_requested_by`
+        says who asked, and the switch is in force until another admin releases it too.
+        """
         return await self.call(calls.deactivate_kill_switch(kill_switch_id, reason))
 
     async def set_high_water_mark(self, account_id: str, high_water_mark: Number, reason: str) -> HighWaterMarkResult:

@@ -24,14 +24,18 @@ class AccountCreate(Contract):
     initial_cash: PositiveAmount
     simulation_id: Identifier | None = None
     limits: Limits = Limits()
-    session_date: IsoDate | None = Field(default=None, description="The first trading day; today in UTC by default.")
+    session_date: IsoDate | None = Field(
+        default=None,
+        description="The first trading day, not before 2000, of a simulated account not before 1900; by default today "
+        "in UTC, or the day of ts_event.",
+    )
     ts_event: UtcDatetime | None = Field(default=None, description="Simulated accounts only: the simulation's time.")
 
 
 class DayRoll(Contract):
     """Close the account's trading day and start the next one."""
 
-    next_session_date: IsoDate
+    next_session_date: IsoDate = Field(description="Later than the one that ends; within bounds as the first.")
     ts_event: UtcDatetime | None = None
 
 

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from shared.schemas.accounts import AccountStatus
 from shared.schemas.base import Contract, UtcDatetime
-from shared.schemas.kill_switches import KillSwitchView
+from shared.schemas.kill_switches import KillSwitchListed
 from shared.schemas.marketdata import FeedStatus
 from shared.schemas.ml import ModelView
 from shared.schemas.reporting import Counts, DailyRollup, LedgerState, Trade
@@ -45,7 +45,7 @@ class Dashboard(Contract):
     services: list[ServiceView]
     accounts: Section[list[AccountStatus]] = Field(description="The newest accounts.")
     more_accounts: bool = Field(default=False, description="There are older ones than those listed.")
-    kill_switches: Section[list[KillSwitchView]] = Field(description="Switches in force.")
+    kill_switches: Section[list[KillSwitchListed]] = Field(description="Switches in force.")
     simulation_id: str | None = Field(default=None, description="Simulation of the newest account, null if live.")
     counts: Section[Counts] = Field(description="Decisions and trades of that simulation, or of the live accounts.")
     feeds: Section[list[FeedStatus]]

@@ -128,7 +128,10 @@ class DenialCode(StrEnum):
     )
     REPEATED_EXECUTION = (
         "REPEATED_EXECUTION",
-        "The strategy was disabled after too many executions in its window; a risk officer enables it again.",
+        (
+            "The strategy was disabled after too many executions in its window. A risk officer enables it again: `POST "
+            "/accounts/{account_id}/circuit-breakers/repeated_execution:STRATEGY/reset`."
+        ),
         Gravity.INCIDENT,
         Control.THROTTLE,
     )

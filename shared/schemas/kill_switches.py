@@ -94,7 +94,9 @@ class CancelAll(Contract):
     reason: str
     ts_event: UtcDatetime
     shard: int = Field(
-        default=0, description="Which shard of risk says so; name it in X-Keelson-Shard with the acknowledgement."
+        default=0,
+        description="Which shard of risk says so. Name it in X-Keelson-Shard with the acknowledgement: "
+        "two shards may each have pulled a switch of this name.",
     )
 
 
@@ -126,7 +128,9 @@ class KillSwitchView(Contract):
     released_by: str | None = None
     released_at: UtcDatetime | None = None
     release_reason: str | None = None
-    cancelled_orders: int = Field(description="Open orders whose reservations the activation released.")
+    cancelled_orders: int = Field(
+        description="Open orders whose reservations the activation released, on the shard that says so."
+    )
     known: bool = Field(
         default=True,
         description="False where no account had seen the strategy when it was stopped: is its name mistyped?",
@@ -136,7 +140,16 @@ class KillSwitchView(Contract):
     seq: int
 
 
+class KillSwitchListed(KillSwitchView):
+    """A kill switch as a shard of risk has it."""
+
+    shard: int = Field(default=0, description="The shard that says so; a switch of the firm is in force on every one.")
+
+
 class KillSwitchAnswer(KillSwitchView):
     """A kill switch that was pulled or released, and where."""
 
+    cancelled_orders: int = Field(
+        description="Open orders whose reservations the activation released, on all the shards that have confirmed."
+    )
     shards: list[int] = Field(description="The shards of risk that have confirmed, each after it was durable there.")

@@ -26,7 +26,7 @@ class OrderType(StrEnum):
 
 
 class TimeInForce(StrEnum):
-    """How long an order rests."""
+    """How long an order rests at the venue; whatever it says, the order is open here until its end is reported."""
 
     DAY = "DAY"
     GTC = "GTC"
@@ -139,7 +139,7 @@ class OrderView(Contract):
 
 
 class Fill(Contract):
-    """An execution the venue reported; the same `trade_id` again changes nothing."""
+    """An execution the venue reported; the same `trade_id` again changes nothing, as long as it is remembered."""
 
     trade_id: Identifier
     client_order_id: Identifier

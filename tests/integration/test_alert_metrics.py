@@ -70,7 +70,9 @@ async def exported(make_settings: MakeSettings, auth: Auth) -> Samples:
     found = await of_risk(create_risk(make_settings(RiskSettings)), auth)
     found += await of_risk_without_a_database(create_risk(make_settings(RiskSettings, database_url=NOWHERE)), auth)
     # Of the other shards, where there are any.
-    sharded = make_settings(RiskSettings, database_url=NOWHERE, risk_shards=2, risk_peers="http://127.0.0.1:1")
+    sharded = make_settings(
+        RiskSettings, database_url=NOWHERE, risk_shards=2, risk_peers="http://127.0.0.1:1,http://127.0.0.1:1"
+    )
     return found + await of_risk_without_a_database(create_risk(sharded), auth)
 
 

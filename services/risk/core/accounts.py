@@ -7,11 +7,14 @@ from services.risk.core.fills import MOST_CASH
 from services.risk.core.outcome import Event, Outcome, Refused, conflict, fingerprint, invalid, not_found
 from services.risk.core.state import Account, FirmState
 from services.risk.core.times import time_told
-from services.risk.core.units import SCALE, amount, moment, text, units
+from services.risk.core.units import LIVE_SINCE, SCALE, amount, moment, text, units
 from shared.schemas.events import AccountOpened, CashMoved, DayRolled, HighWaterMarkSet, LimitsSet
 from shared.schemas.journal import EventKind
 from shared.schemas.limits import Limits
 
+_FIRST_LIVE = moment(LIVE_SINCE).date()
+# Daily prices of the oldest indices go back so far, and a date before that is a slip.
+_FIRST_SIMULATED = date(1900, 1, 1)
 # No market stays closed for longer.
 _FURTHEST_SESSION = timedelta(days=10)
 _MOST_INITIAL_CASH = 10**15 * SCALE
@@ -27,16 +30,17 @@ def open_account(state: FirmState, command: OpenAccount, now: int) -> Outcome:
         return conflict(f"account {request.account_id} was opened with other values")
     if units(request.initial_cash) > _MOST_INITIAL_CASH:
         return invalid(f"an account starts with at most {text(_MOST_INITIAL_CASH)}")
-    refused = _too_far(request.session_date, now) if request.simulation_id is None else None
+    time = moment(now) if request.simulation_id is None else (request.ts_event or moment(now))
+    session = request.session_date or time.date()
+    refused = _no_session(session, request.simulation_id is not None, now)
     if refused is not None:
         return refused
-    time = moment(now) if request.simulation_id is None else (request.ts_event or moment(now))
     body = AccountOpened(
         account_id=request.account_id,
         base_currency=request.base_currency,
         initial_cash=request.initial_cash,
         simulation_id=request.simulation_id,
-        session_date=request.session_date or time.date(),
+        session_date=session,
         limits=request.limits,
         limits_version=1,
         request_hash=fingerprint(request),
@@ -132,10 +136,15 @@ def set_high_water_mark(state: FirmState, command: SetHighWaterMark, now: int) -
     return (Event(EventKind.HIGH_WATER_MARK_SET, account.account_id, body),)
 
 
-def _too_far(session: date | None, now: int) -> Refused | None:
-    """Return why a live account cannot be in a session: a roll cannot be undone, so no slip may take it years on."""
-    latest = moment(now).date() + _FURTHEST_SESSION
-    if session is None or session <= latest:
+def _no_session(session: date, simulated: bool, now: int) -> Refused | None:
+    """Return why an account cannot be in a session.
+
+    None lies before there was a market to trade. A roll cannot be undone, so no slip may take a live account years on.
+    """
+    kind, earliest = ("simulated", _FIRST_SIMULATED) if simulated else ("live", _FIRST_LIVE)
+    if session < earliest:
+        return invalid(f"the session of {session} lies before {earliest}; the account is {kind}")
+    if simulated or session <= moment(now).date() + _FURTHEST_SESSION:
         return None
     return invalid(f"the session of {session} is more than {_FURTHEST_SESSION.days} days ahead; the account is live")
 
@@ -150,7 +159,7 @@ def roll_day(state: FirmState, command: RollDay, now: int) -> Outcome:
         return ()
     if following <= account.session_date:
         return conflict(f"the account is in the session of {account.session_date}")
-    refused = _too_far(following, now) if account.simulation_id is None else None
+    refused = _no_session(following, account.simulation_id is not None, now)
     if refused is not None:
         return refused
     time = time_told(account, command.request.ts_event, now)

@@ -7,8 +7,9 @@ from services.risk.core.state import FirmState
 from services.risk.core.translate import quote
 from services.risk.core.units import amount, moment
 from services.risk.engine import Engine
+from services.risk.firm import Firm
 from services.risk.handlers.asking import do, problem
-from services.risk.peers import Firm, Message
+from services.risk.peers import Message
 from shared.auth import Principal, Role
 from shared.pagination import decode_cursor, encode_cursor
 from shared.schemas.base import Page

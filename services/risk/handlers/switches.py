@@ -6,15 +6,14 @@ from services.risk.alike import messages_of
 from services.risk.core.alike import AUTOMATIC, concerns_all
 from services.risk.core.commands import AcknowledgeKill, ActivateKillSwitch, PromiseHeartbeat, ReleaseKillSwitch
 from services.risk.core.outcome import Refused
-from services.risk.core.state import FirmState
 from services.risk.engine import Engine
+from services.risk.firm import Firm
 from services.risk.handlers.asking import do, problem
-from services.risk.peers import Firm, Message
+from services.risk.handlers.elsewhere import require_here
+from services.risk.peers import Message
 from services.risk.sharding import require_own
 from shared.auth import Principal
-from shared.pagination import decode_cursor, encode_cursor
 from shared.problems import Conflict, Unprocessable
-from shared.schemas.base import Page
 from shared.schemas.kill_switches import (
     Heartbeat,
     KillAcknowledgement,
@@ -51,7 +50,11 @@ async def activate_kill_switch(
 async def release_kill_switch(
     engine: Engine, firm: Firm, kill_switch_id: str, request: KillSwitchRelease, caller: Principal
 ) -> KillSwitchAnswer:
-    """Let a scope trade again; with four eyes, once another admin has said so too. Raises ShardsUnconfirmed."""
+    """Let a scope trade again; with four eyes, once another admin has said so too.
+
+    Raises Misdirected where another shard has the switch, ShardsUnanswered where that is not known, ShardsUnconfirmed.
+    """
+    await require_here(engine, firm, kill_switch_id, caller)
     command = ReleaseKillSwitch(kill_switch_id, request.reason, caller.subject, engine.four_eyes)
     found: KillSwitchView | Refused = await engine.submit(command)
     if isinstance(found, Refused):
@@ -67,7 +70,8 @@ async def release_kill_switch(
 async def acknowledge_kill(
     engine: Engine, firm: Firm, kill_switch_id: str, request: KillAcknowledgement, caller: Principal
 ) -> KillSwitchView:
-    """Note that an execution engine has sent the cancels. Raises ShardsUnconfirmed."""
+    """Note that an execution engine has sent the cancels. Raises as `release_kill_switch`."""
+    await require_here(engine, firm, kill_switch_id, caller)
     found: KillSwitchView = await do(engine, AcknowledgeKill(kill_switch_id, request, caller.subject))
     if concerns_all(found):
         path = f"/kill-switches/{kill_switch_id}/acknowledgements"
@@ -77,28 +81,12 @@ async def acknowledge_kill(
 
 async def _everywhere(engine: Engine, firm: Firm, switch: KillSwitchView) -> KillSwitchAnswer:
     """Bring every shard to where this one is. Raises ShardsUnconfirmed."""
-    shards = [engine.shard.number]
-    if concerns_all(switch):
-        shards = await firm.carry(*messages_of(switch), kill_switch_id=switch.kill_switch_id)
-    return KillSwitchAnswer(**dict(switch), shards=shards)
-
-
-async def list_kill_switches(
-    engine: Engine, active: bool | None, cursor: str | None, limit: int
-) -> Page[KillSwitchView]:
-    """Return kill switches, the newest first."""
-    before = int(decode_cursor(cursor, seq=int)["seq"]) if cursor else None
-
-    def page(state: FirmState) -> Page[KillSwitchView]:
-        chosen = [
-            switch
-            for switch in sorted(state.kill_switches.values(), key=lambda each: -each.seq)
-            if (before is None or switch.seq < before) and (active is None or (switch.released_at is None) is active)
-        ]
-        following = encode_cursor({"seq": chosen[limit - 1].seq}) if len(chosen) > limit else None
-        return Page(items=chosen[:limit], next_cursor=following)
-
-    return await engine.read(page)
+    if not concerns_all(switch):
+        return KillSwitchAnswer(**dict(switch), shards=[engine.shard.number])
+    answers = await firm.carry(*messages_of(switch), kill_switch_id=switch.kill_switch_id)
+    cancelled = switch.cancelled_orders + sum(answer.json()["cancelled_orders"] for answer in answers.values())
+    of_all = {**dict(switch), "cancelled_orders": cancelled}
+    return KillSwitchAnswer(**of_all, shards=sorted([engine.shard.number, *answers]))
 
 
 async def heartbeat(engine: Engine, firm: Firm, strategy_id: str, request: Heartbeat, caller: Principal) -> None:

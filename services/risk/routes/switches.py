@@ -13,9 +13,10 @@ from services.risk.dependencies import (
     StrategyPath,
     SwitchPath,
 )
+from services.risk.handlers import elsewhere
 from services.risk.handlers import switches as handlers
 from shared.pagination import DEFAULT_LIMIT, BadCursor, PageLimit
-from shared.problems import Conflict, NotFound, ShardsUnconfirmed, declare
+from shared.problems import Conflict, NotFound, ShardsUnanswered, ShardsUnconfirmed, declare
 from shared.schemas.base import Page
 from shared.schemas.kill_switches import (
     EmergencyStop,
@@ -24,23 +25,38 @@ from shared.schemas.kill_switches import (
     KillScope,
     KillSwitchAnswer,
     KillSwitchCreate,
+    KillSwitchListed,
     KillSwitchRelease,
     KillSwitchView,
 )
 
 router = APIRouter(tags=["kill switches"])
+_OF_ONE = declare(NotFound, Conflict, ShardsUnconfirmed, ShardsUnanswered)
 
 
-@router.get("/kill-switches", responses=declare(BadCursor))
+@router.get("/kill-switches", responses=declare(BadCursor, ShardsUnanswered))
 async def list_kill_switches(
     engine: EngineDep,
-    _: ReaderDep,
+    firm: FirmDep,
+    caller: ReaderDep,
     active: Annotated[bool | None, Query(description="Only those in force, or only those released.")] = None,
     cursor: str | None = None,
     limit: PageLimit = DEFAULT_LIMIT,
-) -> Page[KillSwitchView]:
-    """List kill switches, the newest first."""
-    return await handlers.list_kill_switches(engine, active, cursor, limit)
+) -> Page[KillSwitchListed]:
+    """List kill switches, the newest first: those of all shards, or of the one that X-Keelson-Shard names.
+
+    A switch of the firm is listed once; twice only where it is in force on one shard and released on another. Where a
+    shard cannot be asked, the 504 names it and has the page of the others in `items` and `next_cursor`.
+    """
+    return await elsewhere.list_kill_switches(engine, firm, active, cursor, limit, caller)
+
+
+@router.get("/kill-switches/{kill_switch_id}", responses=declare(NotFound, Conflict, ShardsUnanswered))
+async def get_kill_switch(
+    kill_switch_id: SwitchPath, engine: EngineDep, firm: FirmDep, caller: ReaderDep
+) -> KillSwitchListed:
+    """Return a kill switch, in force or released."""
+    return await elsewhere.get_kill_switch(engine, firm, kill_switch_id, caller)
 
 
 @router.post("/kill-switches", status_code=201, responses=declare(NotFound, Conflict, ShardsUnconfirmed))
@@ -55,7 +71,7 @@ async def activate_kill_switch(
     return await handlers.activate_kill_switch(engine, firm, request, caller)
 
 
-@router.post("/kill-switches/{kill_switch_id}/release", responses=declare(NotFound, Conflict, ShardsUnconfirmed))
+@router.post("/kill-switches/{kill_switch_id}/release", responses=_OF_ONE)
 async def release_kill_switch(
     kill_switch_id: SwitchPath, request: KillSwitchRelease, engine: EngineDep, firm: FirmDep, caller: FirmAdminDep
 ) -> KillSwitchAnswer:
@@ -63,7 +79,7 @@ async def release_kill_switch(
     return await handlers.release_kill_switch(engine, firm, kill_switch_id, request, caller)
 
 
-@router.post("/kill-switches/{kill_switch_id}/acknowledgements", responses=declare(NotFound, ShardsUnconfirmed))
+@router.post("/kill-switches/{kill_switch_id}/acknowledgements", responses=_OF_ONE)
 async def acknowledge_kill(
     kill_switch_id: SwitchPath, request: KillAcknowledgement, engine: EngineDep, firm: FirmDep, caller: FirmTraderDep
 ) -> KillSwitchView:

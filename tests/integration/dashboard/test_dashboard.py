@@ -94,7 +94,7 @@ async def test_one_document_of_the_real_services(suite: dict[str, str], tokens: 
 async def test_several_shards_of_risk_are_shown_as_one(
     make_settings: MakeSettings, tokens: Tokens, auth: Auth, database_url: str, postgres_url: str
 ) -> None:
-    shards = {"risk_shards": 2, "risk_peers": NOWHERE, "risk_peer_seconds": 0.1}
+    shards = {"risk_shards": 2, "risk_peers": f"{NOWHERE},{NOWHERE}", "risk_peer_seconds": 0.1}
     with fresh_database(postgres_url, _TEMPLATE) as other:
         async with AsyncExitStack() as stack:
             urls = []

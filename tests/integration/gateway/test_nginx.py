@@ -145,6 +145,15 @@ async def test_two_shards_of_risk_behind_nginx(start: Start, postgres_url: str, 
                 stop = {"scope": "ACCOUNT", "target": ACCOUNTS[1], "reason": "drill"}
                 pulled = await client.post("/kill-switches", json=stop, headers=admin)
                 assert pulled.json()["shards"] == [1]
+                name = pulled.json()["kill_switch_id"]
+                listed = await client.get("/kill-switches", params={"active": True}, headers=admin)
+                assert [(each["kill_switch_id"], each["shard"]) for each in listed.json()["items"]] == [(name, 1)]
+                cancels = {"execution_id": "ems", "cancelled_orders": 0}
+                acknowledged = await client.post(f"/kill-switches/{name}/acknowledgements", json=cancels)
+                assert acknowledged.json()["acknowledged_by"] == ["ems"], acknowledged.text
+                path, over = f"/kill-switches/{name}/release", {"reason": "over"}
+                released = await client.post(path, json=over, headers=admin)
+                assert (released.status_code, released.json()["shards"]) == (200, [1]), released.text
                 # The first shard is gone: the second one stops itself, and says who has not.
                 await asyncio.to_thread(firm.shards[0].kill)
                 firm.shards[0].close()

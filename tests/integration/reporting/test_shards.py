@@ -34,7 +34,7 @@ async def trade(risk: RiskClient, account_id: str, number: int) -> None:
 
 async def test_two_journals_make_one_ledger(make_settings: MakeSettings, auth: Auth, postgres_url: str) -> None:
     pair = Pair(make_settings, auth)
-    shared = {"risk_shards": 2, "risk_peers": NOBODY, "risk_peer_seconds": 0.1}
+    shared = {"risk_shards": 2, "risk_peers": f"{NOBODY},{NOBODY}", "risk_peer_seconds": 0.1}
     with fresh_database(postgres_url, _TEMPLATE) as first, fresh_database(postgres_url, _TEMPLATE) as second:
         apps = [
             create_risk(make_settings(RiskSettings, **shared, risk_shard=number, database_url=url))

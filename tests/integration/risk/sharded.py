@@ -1,4 +1,4 @@
-"""Two shards of risk, each a process of its own on a database of its own."""
+"""Shards of risk, each a process of its own on a database of its own."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 
 from shared.roles import Role
-from shared.shards import shard_of
+from shared.shards import SHARD_HEADER, shard_of
 from tests.harness import Tokens, fresh_database
 from tests.integration.risk.load import LIMITS
 from tests.integration.risk.processes import RiskProcess, Start
@@ -49,30 +49,37 @@ class Sharded:
         return [reason["code"] for reason in answer.raise_for_status().json()["reasons"]]
 
     async def switches(self, shard: int, active: bool = True) -> dict[str, Any]:
+        """Return the switches that one shard has itself."""
         async with self.shards[shard].client() as client:
-            answer = await client.get("/kill-switches", params={"active": active})
+            answer = await client.get("/kill-switches", params={"active": active}, headers={SHARD_HEADER: str(shard)})
         return {each["kill_switch_id"]: each for each in answer.raise_for_status().json()["items"]}
 
 
 @contextmanager
 def two_shards(start: Start, postgres_url: str, template: str, tokens: Tokens, **settings: object) -> Iterator[Sharded]:
+    with several_shards(2, start, postgres_url, template, tokens, **settings) as sharded:
+        yield sharded
+
+
+@contextmanager
+def several_shards(
+    of: int, start: Start, postgres_url: str, template: str, tokens: Tokens, **settings: object
+) -> Iterator[Sharded]:
     with ExitStack() as stack:
-        databases = [stack.enter_context(fresh_database(postgres_url, template)) for _ in range(2)]
+        databases = [stack.enter_context(fresh_database(postgres_url, template)) for _ in range(of)]
         made: list[RiskProcess] = []
-        for number in range(2):
+        for number in range(of):
             made.append(
                 start(
                     database_url=databases[number],
-                    risk_shards=2,
+                    risk_shards=of,
                     risk_shard=number,
-                    # The first does not know the other's address before that one is there.
-                    risk_peers="http://127.0.0.1:9" if number == 0 else made[0].url,
                     service_token=tokens.by_role[Role.SERVICE],
                     **settings,
                 )
             )
-        made[0].set(risk_peers=made[1].url)
         for process in made:
+            process.set(risk_peers=",".join(each.url for each in made))
             stack.enter_context(process)
         for process in made:
             process.await_ready()

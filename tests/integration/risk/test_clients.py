@@ -128,7 +128,7 @@ async def test_it_finds_the_replica_that_leads(make_settings: MakeSettings, auth
 async def test_a_client_follows_to_the_right_shard_once(
     make_settings: MakeSettings, auth: Auth, tokens: Tokens
 ) -> None:
-    shard = {"risk_shards": 2, "risk_shard": 1, "risk_peers": NOWHERE}
+    shard = {"risk_shards": 2, "risk_shard": 1, "risk_peers": f"{NOWHERE},{NOWHERE}"}
     app = create(make_settings(RiskSettings, **shard))
     asked: list[bytes | None] = []
 

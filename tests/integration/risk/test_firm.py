@@ -228,12 +228,12 @@ async def test_a_standby_of_a_shard_is_passed_over(
             database_url=firm.urls[1],
             risk_shards=2,
             risk_shard=1,
-            risk_peers=firm.shards[0].url,
+            risk_peers=f"{firm.shards[0].url},{firm.shards[1].url}",
             service_token=tokens.by_role[Role.SERVICE],
         )
         with standby:
             firm.shards[0].kill()
-            firm.shards[0].set(risk_peers=f"{standby.url}|{firm.shards[1].url}")
+            firm.shards[0].set(risk_peers=f"{firm.shards[0].url},{standby.url}|{firm.shards[1].url}")
             firm.shards[0].start()
             await asyncio.to_thread(firm.shards[0].await_ready)
             async with firm.shards[0].client(Role.ADMIN) as admin:

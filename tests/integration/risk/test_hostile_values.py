@@ -172,7 +172,7 @@ def _instrument(symbol: str, units: dict[str, Any]) -> dict[str, Any]:
 async def test_a_simulation_may_lie_at_the_end_of_time(risk: RiskClient) -> None:
     end = "9999-12-31T23:59:59.999999Z"
     account = {"account_id": "edge", "base_currency": "USD", "initial_cash": "100000", "simulation_id": "ends"}
-    await risk.ok("POST", "/accounts", {**account, "session_date": "0001-01-01", "ts_event": end})
+    await risk.ok("POST", "/accounts", {**account, "session_date": "1900-01-01", "ts_event": end})
     mark = {"symbol": "STOCK", "price": "100", "ts_event": end}
     await risk.ok("POST", "/marks", {"simulation_id": "ends", "marks": [mark]})
     for order_id in ("o1", "o2"):

@@ -1,4 +1,5 @@
 import asyncio
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -8,7 +9,7 @@ from prometheus_client import REGISTRY
 from shared.api_keys import create_key
 from shared.roles import Role
 from tests.harness import Tokens
-from tests.integration.risk.client import RiskClient, order
+from tests.integration.risk.client import BASE, RiskClient, order
 from tests.integration.risk.conftest import Running
 
 pytestmark = pytest.mark.integration
@@ -342,3 +343,16 @@ async def test_with_four_eyes_two_admins_release(run_risk: Running, tokens: Toke
             {"execution_id": "gateway-1", "cancelled_orders": 0},
         )
         assert acknowledged["acknowledged_by"] == ["gateway-1"]
+
+
+@pytest.mark.parametrize("way", ["", "?general"])
+async def test_of_a_field_that_is_named_twice_the_last_counts_on_either_way(risk: RiskClient, way: str) -> None:
+    """README says so; the two ways of reading a body must not differ."""
+    text = json.dumps(order("o1", "5")).replace('"quantity": "5"', '"quantity": "7", "quantity": "5"')
+    assert text.count('"quantity"') == 2
+    await risk.ok("GET", "/accounts")
+    headers = {**risk.auth(Role.SERVICE), "Content-Type": "application/json"}
+    answer = await risk.http.post(f"{BASE}/accounts/main/orders{way}", content=text, headers=headers)
+    assert answer.json()["decision"] == "APPROVED", answer.text
+    [held] = (await risk.ok("GET", "/accounts/main/orders"))["items"]
+    assert held["leaves_quantity"] == "5"

@@ -16,7 +16,7 @@ from tests.integration.risk.conftest import Running
 pytestmark = pytest.mark.integration
 
 # Of two shards; nobody listens at the other one's address.
-SECOND = {"risk_shards": 2, "risk_shard": 1, "risk_peers": "http://127.0.0.1:1"}
+SECOND = {"risk_shards": 2, "risk_shard": 1, "risk_peers": "http://127.0.0.1:1,http://127.0.0.1:1"}
 FIRST = {**SECOND, "risk_shard": 0}
 MINE, THEIRS = "acc-0", "acc-1"
 
@@ -106,7 +106,7 @@ async def test_what_is_meant_for_another_shard_is_refused(
         assert (await ask("1", f"/stream?account_id={THEIRS}")).status_code == 421
 
 
-@pytest.mark.parametrize("others", [{}, {**FIRST, "risk_shards": 3, "risk_peers": "http://a,http://b"}])
+@pytest.mark.parametrize("others", [{}, {**FIRST, "risk_shards": 3, "risk_peers": "http://a,http://b,http://c"}])
 async def test_a_journal_is_not_led_under_another_number_of_shards(
     run_risk: Running, others: dict[str, object]
 ) -> None:
