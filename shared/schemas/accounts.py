@@ -171,7 +171,11 @@ class AccountStatus(Contract):
     cash: Amount
     start_of_day_equity: Amount
     high_water_mark: Amount
-    realised_pnl: Amount
+    paid_in: Amount = Field(
+        description="Initial cash, cash movements, and what adopting the broker's books added: cash, and positions at "
+        "their cost. `equity` is `paid_in + realised_pnl + unrealised_pnl - fees`, exactly."
+    )
+    realised_pnl: Amount = Field(description="In the account's currency, before fees.")
     unrealised_pnl: Amount
     fees: Amount
     daily_loss: float

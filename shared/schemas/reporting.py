@@ -47,7 +47,8 @@ class Metric(Contract):
 class Trade(Contract):
     """One execution in the ledger, with the score that asked for it.
 
-    `realised_pnl` is before fees, by average cost.
+    `realised_pnl` is before fees, by average cost, and like `fee` in the account's currency; `price` is in the
+    instrument's.
     """
 
     trade_id: Identifier

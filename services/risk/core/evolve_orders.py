@@ -52,8 +52,8 @@ def filled(state: FirmState, body: Filled, seq: int) -> None:
     record = account.orders.get(body.client_order_id)
     position = account.positions.get(body.symbol) or position_in(state, account, body.symbol)
     signed = body.quantity if body.buy else -body.quantity
-    change = fill(position.quantity, position.average_price, signed, body.price, body.fee, position.terms, body.fx_rate)
-    position.quantity, position.average_price = change.quantity, change.average_price
+    change = fill(position, signed, body.price, body.fee, body.fx_rate)
+    position.quantity, position.average_price, position.cost = change.quantity, change.average_price, change.cost
     account.cash += change.cash
     account.realised_pnl += change.realised_pnl
     account.fees += body.fee

@@ -34,6 +34,7 @@ def account_status(state: FirmState, account: Account) -> AccountStatus:
         cash=amount(account.cash),
         start_of_day_equity=amount(account.start_of_day_equity),
         high_water_mark=amount(account.high_water_mark),
+        paid_in=amount(account.paid_in),
         realised_pnl=amount(account.realised_pnl),
         unrealised_pnl=amount(sum(unrealised_pnl(each) for each in account.positions.values())),
         fees=amount(account.fees),

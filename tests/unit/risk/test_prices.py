@@ -322,8 +322,8 @@ class TestCurrencies:
         desk.trade("BUY", 100, 10, symbol="EURO")
         desk.mark(**{"EUR/USD": "1.30"})
         desk.trade("SELL", 100, 11, symbol="EURO")
-        # 100 EUR of profit at 1.30, and 50 more as the 1,000 EUR paid are worth more now.
-        assert amount(desk.account.realised_pnl) == 130
+        # 100 EUR of profit at 1.30, and 50 more as the 1,000 EUR paid are worth more now: all of it is profit.
+        assert amount(desk.account.realised_pnl) == 180
         assert amount(desk.account.cash) == 100_180
 
 
