@@ -83,7 +83,7 @@ class DailyRollup(Contract):
     orders_denied: int
     denials_by_reason: dict[str, int]
     trades: int
-    volume_notional: Total
+    volume_notional: Total = Field(description="In the account's currency, at the rates of the fills.")
     realised_pnl: Total
     fees: Total
     win_rate: Metric
@@ -131,6 +131,6 @@ class Counts(Contract):
     denied: int
     denied_by_reason: dict[str, int]
     trades: int
-    realised_pnl: dict[str, Total] = Field(description="By currency, before fees.")
-    fees: dict[str, Total] = Field(description="By currency.")
+    realised_pnl: dict[str, Total] = Field(description="By the accounts' currency, before fees.")
+    fees: dict[str, Total] = Field(description="By the accounts' currency.")
     rollups: int
