@@ -102,7 +102,8 @@ class MarksResult(Contract):
 class ScenarioSet(Contract):
     """Returns per scenario and symbol, which historical VaR and ES are measured on; the newest set replaces all.
 
-    `returns[symbol][i]` is the fraction by which the symbol moved in scenario `i`; every symbol has as many.
+    `returns[symbol][i]` is the fraction by which the symbol moved in scenario `i`; every symbol has as many. What has
+    none and an `underlying` takes those of that, by its delta.
     """
 
     name: Identifier

@@ -10,7 +10,7 @@ from services.risk.core.scenarios import Scenarios
 from services.risk.core.state import OPEN, Account, FirmState, first_limits
 from services.risk.core.terms import Profile, Terms
 from services.risk.core.units import micros, units
-from services.risk.core.valuation import change_terms, position_in, price, rate_of, settle
+from services.risk.core.valuation import change_terms, name_row, position_in, price, rate_of, settle
 from services.risk.core.var.incremental import ReturnMatrix
 from shared.schemas.breakers import BreakerState
 from shared.schemas.events import (
@@ -71,6 +71,8 @@ def scenarios_set(state: FirmState, body: ScenariosSet, seq: int) -> None:
     state.scenarios = Scenarios(body.scenarios, matrix, frozenset(returns), seq)
     for account in state.accounts.values():
         account.tail.stale = True
+        for position in account.positions.values():
+            name_row(state, position)
 
 
 def limits_set(state: FirmState, body: LimitsSet, seq: int) -> None:

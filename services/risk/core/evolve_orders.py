@@ -166,7 +166,7 @@ def _hold(state: FirmState, account: Account, position: Position, record: OrderR
         account.parents[record.order.parent_order_id].taken += change
     settle_reserved(account, position)
     if state.scenarios is not None:
-        move(state.scenarios, account.tail, position.terms.symbol, exposure(position, position.reserved - before))
+        move(state.scenarios, account.tail, position.row, exposure(position, position.reserved - before))
 
 
 def _to_hold(record: OrderRecord) -> int:

@@ -55,6 +55,10 @@ class Position:
     # What one unit counts for in exposures, with the sign of its direction: of an option the delta's share.
     direction: int = 0
     exposure: int = 0
+    # Whose returns in the scenarios it moves with, its own or its underlying's, None where there are none; and what
+    # one unit counts for beside them: its worth where they are its own, else as `direction`.
+    row: str | None = None
+    moves: int = 0
     # Of the account's sums, what this position is: kept, so that a change takes out exactly what was put in.
     value: int = 0
     now: int = 0

@@ -18,10 +18,17 @@ def position_in(state: FirmState, account: Account, symbol: str) -> Position:
 
 
 def enlist(state: FirmState, account: Account, position: Position) -> None:
-    """Note which marks value a position."""
+    """Note which marks value a position, and which returns it moves with."""
+    name_row(state, position)
     key = account.account_id, position.terms.symbol
     for each in _valued_by(account, position.terms):
         state.valued_by.setdefault((account.simulation_id, each), {})[key] = (account, position)
+
+
+def name_row(state: FirmState, position: Position) -> None:
+    """Note which returns a position moves with, and with how much a unit: once, and not at every order."""
+    position.row = None if state.scenarios is None else state.scenarios.row_of(position.terms)
+    position.moves = position.unit if position.row == position.terms.symbol else position.direction
 
 
 def rate_mark(state: FirmState, account: Account, currency: str) -> tuple[HeldMark | None, bool]:
@@ -49,6 +56,7 @@ def price(state: FirmState, account: Account, position: Position) -> None:
     unit, direction, rate = unit_worth(state, account, position.terms, mark, position.average_price)
     position.unit, position.direction, position.rate = unit, direction, rate
     position.exposure = max(unit, abs(direction))
+    position.moves = unit if position.row == position.terms.symbol else direction
 
 
 def unit_worth(
