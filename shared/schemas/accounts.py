@@ -118,7 +118,11 @@ class PositionView(Contract):
     quantity: Amount
     average_price: Amount
     mark_price: Amount | None
-    notional: Amount
+    notional: Amount = Field(description="Quantity at the mark, signed; of an option its premium.")
+    exposure: Amount = Field(
+        description="What the position counts for in gross and net exposure, signed by whether it gains from a rise: its "
+        "notional, of an option its delta times its underlying, or its premium where that is more."
+    )
     unrealised_pnl: Amount
     open_buy_quantity: NonNegativeAmount
     open_sell_quantity: NonNegativeAmount

@@ -89,7 +89,7 @@ class Position:
 
     @property
     def net(self) -> int:
-        """Return the notional as it is, negative where the position gains from a fall."""
+        """Return the exposure as it is, negative where the position gains from a fall."""
         return self.now if (self.quantity > 0) == (self.direction >= 0) else -self.now
 
     def measure_reserved(self) -> None:

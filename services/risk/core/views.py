@@ -148,6 +148,7 @@ def _position(state: FirmState, account: Account, symbol: str) -> PositionView:
         average_price=amount(position.average_price),
         mark_price=amount(mark.price) if mark else None,
         notional=amount(market_value(position)),
+        exposure=amount(position.net),
         unrealised_pnl=amount(unrealised_pnl(position)),
         open_buy_quantity=amount(position.open_buy),
         open_sell_quantity=amount(position.open_sell),
