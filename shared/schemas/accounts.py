@@ -120,8 +120,8 @@ class PositionView(Contract):
     mark_price: Amount | None
     notional: Amount = Field(description="Quantity at the mark, signed; of an option its premium.")
     exposure: Amount = Field(
-        description="What the position counts for in gross and net exposure, signed by whether it gains from a rise: its "
-        "notional, of an option its delta times its underlying, or its premium where that is more."
+        description="What the position counts for in gross and net exposure, negative where it gains from a fall: its "
+        "notional; of an option its delta times its underlying, or its premium where that is more."
     )
     unrealised_pnl: Amount
     open_buy_quantity: NonNegativeAmount
@@ -148,8 +148,11 @@ class LiquidationStep(Contract):
     side: Side
     quantity: PositiveAmount
     notional: Amount
-    slices: int = Field(description="Into how many orders it must be cut to stay within the liquidity limit.")
-    slice_quantity: PositiveAmount
+    slices: int = Field(description="Into how many orders it must be cut.")
+    slice_quantity: PositiveAmount = Field(
+        description="The most one order may have, as a market order at the marks of now, by every limit of one order: "
+        "quantity, value, share of the daily volume, whole lots. Less than a lot is denied."
+    )
 
 
 class LiquidationPlan(Contract):

@@ -6,10 +6,8 @@ from services.risk.core.bodies import OrderTerms
 from services.risk.core.positions import HeldMark, Position
 from services.risk.core.state import Account, FirmState
 from services.risk.core.terms import Profile, Terms
-from services.risk.core.units import SCALE, SCALE2
+from services.risk.core.units import BPS, SCALE, SCALE2
 from services.risk.core.valuation import name_row, price, rate_mark
-
-BPS = 10_000
 
 
 @dataclass(slots=True)
