@@ -23,7 +23,10 @@ class AssetClass(StrEnum):
 class Instrument(Contract):
     """What risk must know of an instrument before an order in it may pass."""
 
-    symbol: Symbol
+    symbol: Symbol = Field(
+        description="Of a rate the currency, a slash and the account's currency, or the inverse: `EUR/USD` is what one "
+        "EUR is worth in an account in USD."
+    )
     currency: Currency
     asset_class: AssetClass
     sector: Identifier | None = Field(default=None, description="Without one the sector limit does not apply.")

@@ -282,7 +282,9 @@ class TestCurrencies:
         return desk
 
     def test_without_a_rate_nothing_passes(self) -> None:
-        assert codes(self.desk().order(symbol="EURO")) == ["FX_RATE_MISSING"]
+        denied = self.desk().order(symbol="EURO")
+        assert codes(denied) == ["FX_RATE_MISSING"]
+        assert denied.reasons[0].message.endswith("no mark for EUR/USD, nor for USD/EUR")
 
     def test_positions_are_worth_what_the_rate_makes_them(self) -> None:
         desk = self.desk()
