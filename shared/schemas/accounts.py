@@ -122,7 +122,11 @@ class PositionView(Contract):
     quantity: Amount
     average_price: Amount
     mark_price: Amount | None
-    notional: Amount
+    notional: Amount = Field(description="Quantity at the mark, signed; of an option its premium.")
+    exposure: Amount = Field(
+        description="What the position counts for in gross and net exposure, negative where it gains from a fall: its "
+        "notional; of an option its delta times its underlying, or its premium where that is more."
+    )
     unrealised_pnl: Amount
     open_buy_quantity: NonNegativeAmount
     open_sell_quantity: NonNegativeAmount
@@ -148,8 +152,11 @@ class LiquidationStep(Contract):
     side: Side
     quantity: PositiveAmount
     notional: Amount
-    slices: int = Field(description="Into how many orders it must be cut to stay within the liquidity limit.")
-    slice_quantity: PositiveAmount
+    slices: int = Field(description="Into how many orders it must be cut.")
+    slice_quantity: PositiveAmount = Field(
+        description="The most one order may have, as a market order at the marks of now, by every limit of one order: "
+        "quantity, value, share of the daily volume, whole lots. Less than a lot is denied."
+    )
 
 
 class LiquidationPlan(Contract):
@@ -178,7 +185,11 @@ class AccountStatus(Contract):
     cash: Amount
     start_of_day_equity: Amount
     high_water_mark: Amount
-    realised_pnl: Amount
+    paid_in: Amount = Field(
+        description="Initial cash, cash movements, and what adopting the broker's books added: cash, and positions at "
+        "their cost. `equity` is `paid_in + realised_pnl + unrealised_pnl - fees`, exactly."
+    )
+    realised_pnl: Amount = Field(description="In the account's currency, before fees.")
     unrealised_pnl: Amount
     fees: Amount
     daily_loss: float

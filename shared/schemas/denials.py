@@ -143,7 +143,7 @@ class DenialCode(StrEnum):
     )
     FX_RATE_MISSING = (
         "FX_RATE_MISSING",
-        "There is no usable rate from the instrument's currency to the account's.",
+        "There is no rate from the instrument's currency to the account's: no mark for EUR/USD, nor for USD/EUR.",
         Gravity.ATTENTION,
         Control.MARKET_DATA,
     )

@@ -95,7 +95,11 @@ class OrderClosed(Contract):
 
 
 class FillApplied(Contract):
-    """An execution changed a position; `realised_pnl` is before fees, by average cost."""
+    """An execution changed a position; `realised_pnl` and `fee` are in the account's currency, `price` is not.
+
+    `realised_pnl` is before fees and by average cost; rows of before costs were kept in the account's currency have the
+    gain in price alone, at the rate of the fill.
+    """
 
     account_id: Identifier
     simulation_id: Identifier | None

@@ -23,7 +23,10 @@ class AssetClass(StrEnum):
 class Instrument(Contract):
     """What risk must know of an instrument before an order in it may pass."""
 
-    symbol: Symbol
+    symbol: Symbol = Field(
+        description="Of a rate the currency, a slash and the account's currency, or the inverse: `EUR/USD` is what one "
+        "EUR is worth in an account in USD."
+    )
     currency: Currency
     asset_class: AssetClass
     sector: Identifier | None = Field(default=None, description="Without one the sector limit does not apply.")
@@ -102,7 +105,8 @@ class MarksResult(Contract):
 class ScenarioSet(Contract):
     """Returns per scenario and symbol, which historical VaR and ES are measured on; the newest set replaces all.
 
-    `returns[symbol][i]` is the fraction by which the symbol moved in scenario `i`; every symbol has as many.
+    `returns[symbol][i]` is the fraction by which the symbol moved in scenario `i`; every symbol has as many. What has
+    none and an `underlying` takes those of that, by its delta.
     """
 
     name: Identifier

@@ -54,7 +54,8 @@ class Limits(Contract):
     )
     var_confidence: Annotated[Real, Field(ge=0.9, lt=1)] = Field(default=0.99, description="Of both of them.")
     var_required: bool = Field(
-        default=False, description="Deny orders in symbols that have no scenarios, instead of leaving VaR unmeasured."
+        default=False,
+        description="Deny orders in symbols with no scenarios, of an underlying either, that leave VaR unmeasured.",
     )
     max_order_quantity: PositiveAmount | None = Field(default=None, description=_off("Units of one order."))
     max_order_value: PositiveAmount | None = Field(

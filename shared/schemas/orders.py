@@ -143,9 +143,11 @@ class Fill(Contract):
 
     trade_id: Identifier
     client_order_id: Identifier
-    price: PositiveAmount
+    price: PositiveAmount = Field(description="In the instrument's currency.")
     quantity: PositiveAmount
-    fee: Amount = Field(default=0, validate_default=True, description="Negative is a rebate.")
+    fee: Amount = Field(
+        default=0, validate_default=True, description="In the account's currency; negative is a rebate."
+    )
     ts_event: UtcDatetime
 
 
@@ -168,5 +170,5 @@ class FillResult(Contract):
         "is reconciled.",
     )
     position_quantity: Amount
-    realised_pnl: Amount
+    realised_pnl: Amount = Field(description="In the account's currency, before the fee.")
     seq: int

@@ -47,7 +47,8 @@ class Metric(Contract):
 class Trade(Contract):
     """One execution in the ledger, with the score that asked for it.
 
-    `realised_pnl` is before fees, by average cost.
+    `realised_pnl` is before fees, by average cost, and like `fee` in the account's currency; `price` is in the
+    instrument's.
     """
 
     trade_id: Identifier
@@ -82,7 +83,7 @@ class DailyRollup(Contract):
     orders_denied: int
     denials_by_reason: dict[str, int]
     trades: int
-    volume_notional: Total
+    volume_notional: Total = Field(description="In the account's currency, at the rates of the fills.")
     realised_pnl: Total
     fees: Total
     win_rate: Metric
@@ -130,6 +131,6 @@ class Counts(Contract):
     denied: int
     denied_by_reason: dict[str, int]
     trades: int
-    realised_pnl: dict[str, Total] = Field(description="By currency, before fees.")
-    fees: dict[str, Total] = Field(description="By currency.")
+    realised_pnl: dict[str, Total] = Field(description="By the accounts' currency, before fees.")
+    fees: dict[str, Total] = Field(description="By the accounts' currency.")
     rollups: int

@@ -17,7 +17,10 @@ class TailContribution(Contract):
     """
 
     symbol: Symbol
-    exposure: Amount = Field(description="Signed, in the account's currency.")
+    exposure: Amount = Field(
+        description="Signed, in the account's currency; of an option on its underlying's returns its delta times the "
+        "underlying."
+    )
     component_value_at_risk: float
     component_expected_shortfall: float
     marginal_value_at_risk: float
@@ -32,7 +35,9 @@ class ValueAtRisk(Contract):
     contributions: list[TailContribution] = Field(
         description="They sum to the historical figures; where those are 0 as even the tail earns, to that gain."
     )
-    unmeasured: list[Symbol] = Field(description="Positions without returns in the scenarios: the figures lack them.")
+    unmeasured: list[Symbol] = Field(
+        description="Positions without returns in the scenarios, their own or an underlying's: the figures lack them."
+    )
     note: str | None = Field(description="Why nothing is measured; null where it is.")
     scenarios: Identifier | None = Field(description="Name of the scenarios in force.")
     seq: int = Field(description="The newest row of the journal that the figures include.")

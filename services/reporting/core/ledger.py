@@ -4,12 +4,12 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from decimal import Decimal
+from decimal import Decimal, localcontext
 
 from pydantic import ValidationError
 
 from services.reporting.core.journal import JournalRow
-from shared.money import round_amount
+from shared.money import MAX_DIGITS, round_amount
 from shared.schemas.decisions import Verdict
 from shared.schemas.events import AccountOpened, DayRolled, FillApplied, OrderDecided
 from shared.schemas.journal import EventKind
@@ -25,6 +25,8 @@ _KINDS: dict[str, type[_Body]] = {
     EventKind.DAY_ROLLED: DayRolled,
 }
 _KNOWN = frozenset(EventKind)
+# The product of four amounts, of 28 digits each, has no more.
+_DIGITS = 4 * MAX_DIGITS
 
 
 class MalformedRowError(ValueError):
@@ -42,7 +44,7 @@ class DayOf:
 
 @dataclass(frozen=True, slots=True)
 class BookedTrade:
-    """A trade with what the ledger keeps beside it."""
+    """A trade with what the ledger keeps beside it; `notional` in the account's currency."""
 
     trade: Trade
     notional: Decimal
@@ -124,4 +126,6 @@ def _booked(seq: int, body: FillApplied) -> BookedTrade:
     )
     signed = body.quantity if body.side == "BUY" else -body.quantity
     before = body.position_quantity - signed
-    return BookedTrade(trade, round_amount(body.price * body.quantity * body.multiplier), before * signed < 0)
+    with localcontext(prec=_DIGITS):
+        notional = round_amount(body.price * body.quantity * body.multiplier * body.fx_rate)
+    return BookedTrade(trade, notional, before * signed < 0)

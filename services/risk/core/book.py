@@ -4,13 +4,13 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from services.risk.core.positions import Position
-from services.risk.core.scenarios import Scenarios, current_exposures
+from services.risk.core.scenarios import current_exposures
 from services.risk.core.state import Account, FirmState
 from services.risk.core.units import SCALE
 from services.risk.core.var.incremental import ReturnMatrix
 from services.risk.core.var.inputs import FloatArray
 
-Exposures = Callable[[Scenarios, dict[str, Position]], dict[str, float]]
+Exposures = Callable[[dict[str, Position]], dict[str, float]]
 
 
 class Book(NamedTuple):
@@ -20,6 +20,7 @@ class Book(NamedTuple):
     """
 
     matrix: ReturnMatrix
+    # By whose returns they move with.
     exposures: dict[str, float]
     pnl: FloatArray
     equity: float
@@ -33,8 +34,8 @@ def book_of(state: FirmState, account: Account, exposures: Exposures = current_e
     scenarios, confidence = state.scenarios, account.profile.limits.var_confidence
     if scenarios is None or account.equity <= 0:
         return None
-    found = exposures(scenarios, account.positions)
-    if not found or not scenarios.measures(next(iter(found)), confidence):
+    found = exposures(account.positions)
+    if not found or not scenarios.enough(confidence):
         return None
     pnl = scenarios.matrix.scenario_pnl(found)
     return Book(scenarios.matrix, found, pnl, account.equity / SCALE, confidence, scenarios.source.horizon_days)

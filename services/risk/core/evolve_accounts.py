@@ -7,11 +7,12 @@ import numpy as np
 from services.risk.core.bodies import Marked
 from services.risk.core.evolve_orders import move_clock, raise_high_water_mark
 from services.risk.core.market import believe, doubt
+from services.risk.core.positions import adopted_cost
 from services.risk.core.scenarios import Scenarios
 from services.risk.core.state import OPEN, Account, FirmState, first_limits
 from services.risk.core.terms import Profile, Terms
 from services.risk.core.units import micros, units
-from services.risk.core.valuation import change_terms, position_in, price, settle
+from services.risk.core.valuation import change_terms, name_row, position_in, price, rate_of, settle
 from services.risk.core.var.incremental import ReturnMatrix
 from shared.schemas.breakers import BreakerState
 from shared.schemas.events import (
@@ -49,6 +50,7 @@ def account_opened(state: FirmState, body: AccountOpened, seq: int) -> None:
         profile=Profile(body.limits),
         history=[limits],
         cash=cash,
+        paid_in=cash,
         start_of_day_equity=cash,
         high_water_mark=cash,
         equity=cash,
@@ -74,6 +76,8 @@ def scenarios_set(state: FirmState, body: ScenariosSet, seq: int) -> None:
     state.scenarios = Scenarios(body.scenarios, matrix, frozenset(returns), seq)
     for account in state.accounts.values():
         account.tail.stale = True
+        for position in account.positions.values():
+            name_row(state, position)
 
 
 def limits_set(state: FirmState, body: LimitsSet, seq: int) -> None:
@@ -131,6 +135,7 @@ def cash_moved(state: FirmState, body: CashMoved, seq: int) -> None:
     account, paid = state.accounts[body.account_id], units(body.amount)
     account.movements[body.movement_id] = paid
     account.cash += paid
+    account.paid_in += paid
     account.equity += paid
     account.start_of_day_equity += paid
     account.high_water_mark += paid
@@ -187,11 +192,15 @@ def account_reconciled(state: FirmState, body: AccountReconciled, seq: int) -> N
         before = account.equity
         for adopted in body.positions:
             position = position_in(state, account, adopted.symbol)
-            position.quantity = units(adopted.quantity)
-            position.average_price = units(adopted.average_price) if adopted.average_price else 0
+            quantity, average = units(adopted.quantity), units(adopted.average_price) if adopted.average_price else 0
+            cost = adopted_cost(position, quantity, average, rate_of(state, account, position.terms.currency))
+            account.paid_in += cost - position.cost
+            position.quantity, position.average_price, position.cost = quantity, average, cost
             price(state, account, position)
             settle(account, position)
-        account.cash = units(body.cash)
+        cash = units(body.cash)
+        account.paid_in += cash - account.cash
+        account.cash = cash
         account.equity = account.cash + account.value
         # What was never earned here is neither profit nor loss; but a profit that was made up goes as it came.
         if account.doubted_fill is None:

@@ -62,8 +62,8 @@ def filled(state: FirmState, body: Filled, seq: int) -> None:
     record = account.orders.get(body.client_order_id)
     position = account.positions.get(body.symbol) or position_in(state, account, body.symbol)
     signed = body.quantity if body.buy else -body.quantity
-    change = fill(position.quantity, position.average_price, signed, body.price, body.fee, position.terms, body.fx_rate)
-    position.quantity, position.average_price = change.quantity, change.average_price
+    change = fill(position, signed, body.price, body.fee, body.fx_rate)
+    position.quantity, position.average_price, position.cost = change.quantity, change.average_price, change.cost
     account.cash += change.cash
     account.realised_pnl += change.realised_pnl
     account.fees += body.fee
@@ -183,7 +183,7 @@ def _hold(state: FirmState, account: Account, position: Position, record: OrderR
         account.parents[record.order.parent_order_id].taken += change
     settle_reserved(account, position)
     if state.scenarios is not None:
-        move(state.scenarios, account.tail, position.terms.symbol, exposure(position, position.reserved - before))
+        move(state.scenarios, account.tail, position.row, exposure(position, position.reserved - before))
 
 
 def _to_hold(record: OrderRecord) -> int:

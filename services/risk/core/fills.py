@@ -53,7 +53,7 @@ def apply_fill(state: FirmState, command: ApplyFill, now: int) -> Outcome:
         return invalid(f"a fill is worth at most {text(LARGEST_NOTIONAL)}")
     position = account.positions[order.symbol]
     signed = quantity if order.buy else -quantity
-    change = fill(position.quantity, position.average_price, signed, price, fee, terms, rate)
+    change = fill(position, signed, price, fee, rate)
     if abs(account.cash + change.cash) > MOST_CASH:
         return invalid(f"the account's cash would be beyond {text(MOST_CASH)}")
     leaves = max(most - quantity, 0)

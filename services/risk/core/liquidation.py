@@ -3,8 +3,9 @@
 from services.risk.core.bodies import OrderTerms
 from services.risk.core.positions import Position
 from services.risk.core.state import Account, FirmState
-from services.risk.core.terms import OFF, Profile, Terms
-from services.risk.core.units import SCALE, amount
+from services.risk.core.terms import OFF, Profile
+from services.risk.core.units import BPS, SCALE, SCALE2, amount
+from services.risk.core.views import shown_level
 from shared.schemas.accounts import LiquidationPlan, LiquidationStep
 from shared.schemas.orders import Side
 
@@ -16,34 +17,42 @@ def liquidation_plan(state: FirmState, account: Account) -> LiquidationPlan:
         quantity = _to_close(position)
         if not quantity:
             continue
-        most = slice_quantity(position.terms, account.profile, quantity)
+        most = slice_quantity(position, account.profile, quantity)
         steps.append(
             LiquidationStep(
                 symbol=symbol,
                 side=Side.SELL if position.quantity > 0 else Side.BUY,
                 quantity=amount(quantity),
-                notional=amount(quantity * position.unit // SCALE**2),
+                notional=amount(quantity * position.unit // SCALE2),
                 slices=-(-quantity // most),
                 slice_quantity=amount(most),
             )
         )
     steps.sort(key=lambda step: (-step.notional, step.symbol))
-    return LiquidationPlan(account_id=account.account_id, risk_level=account.level, steps=steps, seq=account.state_seq)
+    switches = list(state.active_switches(account.account_id, None, None))
+    level, _ = shown_level(account.level, account.level_reason, switches)
+    return LiquidationPlan(account_id=account.account_id, risk_level=level, steps=steps, seq=account.state_seq)
 
 
 def in_plan(position: Position, order: OrderTerms, profile: Profile) -> bool:
     """Tell whether an order that reduces is one of the plan: reduce-only, and no more than one slice."""
     left = _to_close(position)
-    return order.reduce_only and order.quantity <= slice_quantity(position.terms, profile, left)
+    return order.reduce_only and order.quantity <= slice_quantity(position, profile, left)
 
 
-def slice_quantity(terms: Terms, profile: Profile, quantity: int) -> int:
-    """Return the most of a quantity one order may have by the liquidity and size limits, in whole lots."""
+def slice_quantity(position: Position, profile: Profile, quantity: int) -> int:
+    """Return the most of a quantity one order may have by every limit of one order, in whole lots.
+
+    As a market order: valued at the collar.
+    """
+    terms, unit = position.terms, position.unit
     most = min(quantity, profile.order_quantity)
+    if unit:
+        most = min(most, profile.order_value * SCALE2 // (unit + unit * profile.collar_bps // BPS))
     if terms.daily_volume and profile.order_volume != OFF:
         most = min(most, profile.order_volume * terms.daily_volume // SCALE)
     lots = most // terms.lot * terms.lot
-    # A position smaller than a lot, or a limit below one, leaves the smallest order there is.
+    # A position smaller than a lot, or a limit below one, leaves the smallest order there is; no check lets it pass.
     return lots or min(quantity, terms.lot)
 
 

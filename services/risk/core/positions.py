@@ -40,6 +40,9 @@ class Position:
     mark: HeldMark | None = None
     quantity: int = 0
     average_price: int = 0
+    # What was paid for the open quantity, in the account's currency at the rates it was bought at, below zero where
+    # it was sold short; nothing is paid for what is margined.
+    cost: int = 0
     open_buy: int = 0
     open_sell: int = 0
     day_start: int = 0
@@ -56,6 +59,10 @@ class Position:
     # What one unit counts for in exposures, with the sign of its direction: of an option the delta's share.
     direction: int = 0
     exposure: int = 0
+    # Whose returns in the scenarios it moves with, its own or its underlying's, None where there are none; and what
+    # one unit counts for beside them: its worth where they are its own, else as `direction`.
+    row: str | None = None
+    moves: int = 0
     # Of the account's sums, what this position is: kept, so that a change takes out exactly what was put in.
     value: int = 0
     now: int = 0
@@ -86,7 +93,7 @@ class Position:
 
     @property
     def net(self) -> int:
-        """Return the notional as it is, negative where the position gains from a fall."""
+        """Return the exposure as it is, negative where the position gains from a fall."""
         return self.now if (self.quantity > 0) == (self.direction >= 0) else -self.now
 
     def measure_reserved(self) -> None:
@@ -139,36 +146,56 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What a fill does to a position; money in the account's currency, the price in the instrument's."""
+    """What a fill makes of a position; money in the account's currency, the price in the instrument's."""
 
     quantity: int
     average_price: int
+    cost: int
     realised_pnl: int
     cash: int
 
 
-def fill(held: int, average: int, signed: int, price: int, fee: int, terms: Terms, rate: int) -> Change:
+def fill(position: Position, signed: int, price: int, fee: int, rate: int) -> Change:
     """Return what a fill changes, at average cost; one through zero closes a position and opens the other.
 
     `realised_pnl` is before the fee; `cash` is what the account's cash changes by; `rate` is that of the
-    instrument's currency in the account's, of scale 10^-10.
+    instrument's currency in the account's, of scale 10^-10. What is realised is what was paid less what the cost
+    grew by: whole numbers all, so that cash, cost and profit always come to the same.
     """
-    after, realised = held + signed, 0
+    held, average, terms = position.quantity, position.average_price, position.terms
+    after, worth = held + signed, terms.multiplier * rate
+    closed, opened = 0, signed
     if held * signed < 0:
-        closed = min(abs(held), abs(signed))
-        gain = price - average if held > 0 else average - price
-        realised = half_even(gain * closed * terms.multiplier * rate, SCALE3)
-        if after == 0:
-            average = 0
-        elif after * held < 0:
-            average = price
+        closed, opened = (-held, after) if after * held < 0 else (signed, 0)
+    if not closed:
+        average_after = half_even(average * abs(held) + price * abs(signed), abs(after))
     else:
-        average = half_even(average * abs(held) + price * abs(signed), abs(after))
-    paid = -realised if terms.margined else half_even(signed * price * terms.multiplier * rate, SCALE3)
-    return Change(after, average, realised, -paid - fee)
+        average_after = price if opened else average if after else 0
+    if terms.margined:
+        realised = half_even((average - price) * closed * worth, SCALE3)
+        return Change(after, average_after, 0, realised, realised - fee)
+    paid = half_even(signed * price * worth, SCALE3)
+    if not closed:
+        cost = position.cost + paid
+    elif opened:
+        cost = half_even(opened * price * worth, SCALE3)
+    else:
+        cost = half_even(position.cost * abs(after), abs(held))
+    return Change(after, average_after, cost, cost - position.cost - paid, -paid - fee)
+
+
+def adopted_cost(position: Position, quantity: int, average: int, rate: int) -> int:
+    """Return the cost of a position that is taken over from the broker.
+
+    What was held at the same average price keeps what it cost a unit; all else was bought at the rate of now.
+    """
+    if position.terms.margined:
+        return 0
+    if average == position.average_price and position.quantity * quantity > 0:
+        return half_even(position.cost * abs(quantity), abs(position.quantity))
+    return half_even(quantity * average * position.terms.multiplier * rate, SCALE3)
 
 
 def unrealised_pnl(position: Position) -> int:
     """Return the profit a position would give at its mark, before fees, in the account's currency."""
-    cost = position.average_price * position.terms.multiplier * position.rate
-    return half_even(position.quantity * (position.unit * SCALE - cost), SCALE3)
+    return position.value - position.cost

@@ -119,6 +119,8 @@ class Account:
     start_of_day_equity: int
     high_water_mark: int
     movements: dict[str, int] = field(default_factory=dict)
+    # Initial cash, movements, and what the broker's word that was taken added: cash, and positions at their cost.
+    paid_in: int = 0
     realised_pnl: int = 0
     fees: int = 0
     # Notional executed today, of scale 10^-30.

@@ -1,6 +1,6 @@
 """VaR and ES of an account by every method, from the scenarios its limits are measured on."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -8,6 +8,7 @@ from decimal import Decimal
 import numpy as np
 
 from services.risk.core.book import Book, book_of
+from services.risk.core.scenarios import exposure
 from services.risk.core.state import Account, FirmState
 from services.risk.core.var import historical, monte_carlo, parametric
 from services.risk.core.var import result as results
@@ -26,6 +27,8 @@ class TailInputs:
 
     account_id: str
     book: Book | None
+    # Each position's symbol, whose returns it moves with, and with how much money.
+    parts: tuple[tuple[str, str, float], ...]
     unmeasured: tuple[str, ...]
     note: str | None
     scenarios: str | None
@@ -35,9 +38,9 @@ class TailInputs:
 def tail_inputs(state: FirmState, account: Account) -> TailInputs:
     """Return what `value_at_risk` needs of an account as it stands."""
     scenarios, book = state.scenarios, book_of(state, account)
-    held = sorted(symbol for symbol, each in account.positions.items() if each.quantity)
-    known = scenarios.symbols if scenarios else frozenset[str]()
-    unmeasured = tuple(symbol for symbol in held if symbol not in known)
+    held = sorted((symbol, each) for symbol, each in account.positions.items() if each.quantity)
+    parts = tuple((symbol, each.row, exposure(each, each.quantity)) for symbol, each in held if each.row is not None)
+    unmeasured = tuple(symbol for symbol, each in held if each.row is None)
     if book is not None:
         note = None
     elif scenarios is None:
@@ -49,7 +52,7 @@ def tail_inputs(state: FirmState, account: Account) -> TailInputs:
     else:
         note = f"{scenarios.matrix.scenarios} scenarios are too few for the confidence of the account's limits"
     name = scenarios.source.name if scenarios else None
-    return TailInputs(account.account_id, book, unmeasured, note, name, state.last_seq)
+    return TailInputs(account.account_id, book, parts, unmeasured, note, name, state.last_seq)
 
 
 def value_at_risk(inputs: TailInputs, now: datetime) -> ValueAtRisk:
@@ -58,7 +61,7 @@ def value_at_risk(inputs: TailInputs, now: datetime) -> ValueAtRisk:
     return ValueAtRisk(
         account_id=inputs.account_id,
         methods=every_method(book) if book else [],
-        contributions=_contributions(book) if book else [],
+        contributions=_contributions(book, inputs.parts) if book else [],
         unmeasured=list(inputs.unmeasured),
         note=inputs.note,
         scenarios=inputs.scenarios,
@@ -67,18 +70,19 @@ def value_at_risk(inputs: TailInputs, now: datetime) -> ValueAtRisk:
     )
 
 
-def _contributions(book: Book) -> list[TailContribution]:
+def _contributions(book: Book, parts: Sequence[tuple[str, str, float]]) -> list[TailContribution]:
     found = breakdown(book.matrix, book.exposures, book.equity, book.confidence)
+    rows = {each.symbol: each for each in found.contributions}
     return [
         TailContribution(
-            symbol=each.symbol,
-            exposure=round_amount(Decimal(repr(each.exposure))),
-            component_value_at_risk=each.component_value_at_risk,
-            component_expected_shortfall=each.component_expected_shortfall,
-            marginal_value_at_risk=each.marginal_value_at_risk,
-            marginal_expected_shortfall=each.marginal_expected_shortfall,
+            symbol=symbol,
+            exposure=round_amount(Decimal(repr(money))),
+            component_value_at_risk=money * rows[row].marginal_value_at_risk / book.equity,
+            component_expected_shortfall=money * rows[row].marginal_expected_shortfall / book.equity,
+            marginal_value_at_risk=rows[row].marginal_value_at_risk,
+            marginal_expected_shortfall=rows[row].marginal_expected_shortfall,
         )
-        for each in sorted(found.contributions, key=lambda each: each.symbol)
+        for symbol, row, money in parts
     ]
 
 

@@ -12,6 +12,8 @@ from shared.money import DECIMAL_PLACES
 SCALE: int = 10**DECIMAL_PLACES
 SCALE2: int = SCALE**2
 SCALE3: int = SCALE**3
+# Basis points in one.
+BPS = 10_000
 # Sums of many amounts have more digits than one amount may.
 _WIDE = Context(prec=60)
 # No live market's time lies before 2000; one that does was read in another unit, or never set.

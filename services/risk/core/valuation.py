@@ -1,5 +1,7 @@
 """What positions are worth, and the sums over them that the checks compare."""
 
+from functools import lru_cache
+
 from services.risk.core.positions import HeldMark, Position
 from services.risk.core.state import Account, FirmState
 from services.risk.core.terms import Terms
@@ -18,23 +20,40 @@ def position_in(state: FirmState, account: Account, symbol: str) -> Position:
 
 
 def enlist(state: FirmState, account: Account, position: Position) -> None:
-    """Note which marks value a position."""
+    """Note which marks value a position, and which returns it moves with."""
+    name_row(state, position)
     key = account.account_id, position.terms.symbol
     for each in _valued_by(account, position.terms):
         state.valued_by.setdefault((account.simulation_id, each), {})[key] = (account, position)
 
 
+def name_row(state: FirmState, position: Position) -> None:
+    """Note which returns a position moves with, and with how much a unit: once, and not at every order."""
+    position.row = None if state.scenarios is None else state.scenarios.row_of(position.terms)
+    position.moves = position.unit if position.row == position.terms.symbol else position.direction
+
+
 def rate_mark(state: FirmState, account: Account, currency: str) -> tuple[HeldMark | None, bool]:
     """Return the mark of a currency's rate in the account's, and whether it is the inverse that is marked."""
-    base = account.base_currency
-    direct = state.marks.get((account.simulation_id, f"{currency}/{base}"))
+    symbol, inverse = rate_symbols(currency, account.base_currency)
+    direct = state.marks.get((account.simulation_id, symbol))
     if direct is not None:
         return direct, False
-    return state.marks.get((account.simulation_id, f"{base}/{currency}")), True
+    return state.marks.get((account.simulation_id, inverse)), True
+
+
+@lru_cache(maxsize=1_024)
+def rate_symbols(currency: str, base: str) -> tuple[str, str]:
+    """Return the symbol whose mark is what one unit of a currency is worth in another, and that of the inverse."""
+    return f"{currency}/{base}", f"{base}/{currency}"
 
 
 def rate_of(state: FirmState, account: Account, currency: str) -> int:
-    """Return a currency's rate in the account's, of scale 10^-10; 0 where none is known."""
+    """Return a currency's rate in the account's, of scale 10^-10; 0 where none is known.
+
+    An inverse is rounded to ten places: a fill is booked at what its row in the journal says, and a position must be
+    worth what was paid for it at the same price.
+    """
     if currency == account.base_currency:
         return SCALE
     mark, inverse = rate_mark(state, account, currency)
@@ -49,6 +68,7 @@ def price(state: FirmState, account: Account, position: Position) -> None:
     unit, direction, rate = unit_worth(state, account, position.terms, mark, position.average_price)
     position.unit, position.direction, position.rate = unit, direction, rate
     position.exposure = max(unit, abs(direction))
+    position.moves = unit if position.row == position.terms.symbol else direction
 
 
 def unit_worth(
@@ -135,5 +155,5 @@ def _valued_by(account: Account, terms: Terms) -> list[str]:
     if terms.underlying is not None:
         found.append(terms.underlying)
     if terms.currency != account.base_currency:
-        found += [f"{terms.currency}/{account.base_currency}", f"{account.base_currency}/{terms.currency}"]
+        found += rate_symbols(terms.currency, account.base_currency)
     return found

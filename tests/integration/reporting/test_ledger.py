@@ -1,6 +1,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -109,6 +110,28 @@ async def test_the_ledger_is_built_from_the_journal(pair: Pair) -> None:
         state = await reporting.get("/state")
         assert (state["state"], state["lag"], state["problem"]) == ("current", 0, None)
         assert (await reporting.get("/counts?simulation_id=none"))["approved"] == 0
+
+
+async def test_a_day_in_a_foreign_currency_adds_up(pair: Pair) -> None:
+    async with pair.risk() as (risk, url), pair.reporting(url) as reporting:
+        await risk.set_up(session_date="2026-03-02", initial_cash="1000000")
+        euro = {"symbol": "EURO", "currency": "EUR", "asset_class": "EQUITY", "tick_size": "0.01"}
+        rate = {**euro, "symbol": "EUR/USD", "currency": "USD", "asset_class": "FX", "tick_size": "0.0001"}
+        await risk.ok("PUT", "/instruments", {"instruments": [euro, rate]})
+        for symbol, price in (("EUR/USD", "1.25"), ("EURO", "49.6")):
+            await risk.mark(price, symbol)
+        for number, (side, price) in enumerate((("BUY", "49.6"), ("SELL", "50"))):
+            await risk.order(f"o{number}", "1000", symbol="EURO", side=side)
+            body = {"trade_id": f"t{number}", "client_order_id": f"o{number}", "quantity": "1000", "price": price}
+            await risk.ok(
+                "POST", "/accounts/main/fills", {**body, "fee": "1", "ts_event": datetime.now(UTC).isoformat()}
+            )
+            await risk.mark("1.30", "EUR/USD")
+        await risk.ok("POST", "/accounts/main/day-roll", {"next_session_date": "2026-03-03"})
+        await reporting.caught_up(risk)
+        whole = next(each for each in (await reporting.get("/rollups"))["items"] if each["strategy_id"] is None)
+        assert (whole["start_equity"], whole["end_equity"]) == ("1000000", "1002998")
+        assert (whole["realised_pnl"], whole["fees"], whole["volume_notional"]) == ("3000", "2", "127000")
 
 
 async def test_a_day_at_the_end_of_time_is_a_day(pair: Pair) -> None:

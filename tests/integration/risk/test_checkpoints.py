@@ -51,7 +51,7 @@ class Attacked:
         self.sql("DELETE FROM risk.journal")
         with psycopg.connect(plain(self.url)) as connection, connection.cursor() as cursor:
             insert = f"INSERT INTO risk.journal ({COLUMNS}) VALUES (%s, %s, %s, %s, %s, %s, %s, %s)"
-            cursor.executemany(insert.encode(), [tuple(row) for row in rows])
+            cursor.executemany(insert.encode(), rows)
             cursor.execute("UPDATE risk.leader SET last_seq = %s", (len(rows),))
 
     def sign(self, *seqs: int) -> None:

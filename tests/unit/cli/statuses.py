@@ -6,7 +6,9 @@ from shared.schemas.accounts import AccountStatus
 
 
 def account_status(account_id: str, **changes: Any) -> AccountStatus:
-    zero = dict.fromkeys(("cash", "start_of_day_equity", "high_water_mark", "realised_pnl", "unrealised_pnl"), "0")
+    zero = dict.fromkeys(
+        ("cash", "start_of_day_equity", "high_water_mark", "paid_in", "realised_pnl", "unrealised_pnl"), "0"
+    )
     ratios = dict.fromkeys(("daily_loss", "drawdown", "gross_exposure", "net_exposure", "leverage"), 0.0)
     values: dict[str, Any] = {
         "account_id": account_id,

@@ -117,6 +117,13 @@ class TestFold:
         assert booked.closing is closing
         assert booked.notional == Decimal(quantity) * 10 * 50
 
+    def test_what_was_traded_is_in_the_accounts_currency(self) -> None:
+        row = filled("BUY", "0.3", "0.3", price="99999999999999999", multiplier="0.1", fx_rate="1.0000000001")
+        # Exact but for the last place, which is rounded.
+        assert fold([entry(EventKind.FILL_APPLIED, row)]).trades[0].notional == Decimal("3000000000299999.97")
+        # A row of before there were rates.
+        assert fold([entry(EventKind.FILL_APPLIED, filled("BUY", "5", "5"))]).trades[0].notional == 2_500
+
     def test_kinds_the_ledger_is_not_made_of_change_nothing(self) -> None:
         assert fold([entry(EventKind.MARKS_SET, {"anything": 1})]) == fold([])
 

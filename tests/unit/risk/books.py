@@ -66,6 +66,7 @@ class Sent:
 class Holding:
     quantity: Fraction = ZERO
     average: Fraction = ZERO
+    cost: Fraction = ZERO
     day_start: Fraction = ZERO
 
 
@@ -79,6 +80,8 @@ class Books:
     instruments: dict[str, Instrument]
     holdings: dict[str, Holding] = field(default_factory=dict)
     orders: dict[str, Sent] = field(default_factory=dict)
+    # Cash paid in, and what was taken over from the broker.
+    paid_in: Fraction = ZERO
     realised: Fraction = ZERO
     fees: Fraction = ZERO
     executed: Fraction = ZERO
@@ -103,17 +106,25 @@ class Books:
         """Book an execution at average cost."""
         held, terms = self.holding(order.symbol), self.instruments[order.symbol]
         signed, factor = quantity if order.buy else -quantity, Fraction(terms.multiplier) * rate(state, terms.currency)
-        after, realised = held.quantity + signed, ZERO
+        after, realised, paid, before = held.quantity + signed, ZERO, places(signed * price * factor), held.cost
         if held.quantity * signed < 0:
             closed = min(abs(held.quantity), quantity)
             gain = price - held.average if held.quantity > 0 else held.average - price
             realised = places(gain * closed * factor)
             if after * held.quantity <= 0:
-                held.average = price if after else ZERO
+                held.average, held.cost = price if after else ZERO, places(after * price * factor)
+            else:
+                held.cost = places(held.cost * after / held.quantity)
         else:
             held.average = places((held.average * abs(held.quantity) + price * quantity) / abs(after))
+            held.cost += paid
         held.quantity = after
-        self.cash += (realised if terms.margined else -places(signed * price * factor)) - fee
+        if terms.margined:
+            held.cost = ZERO
+            self.cash += realised - fee
+        else:
+            realised = held.cost - before - paid
+            self.cash -= paid + fee
         self.realised += realised
         self.fees += fee
         self.executed += price * quantity * factor
@@ -132,6 +143,21 @@ class Books:
         price = _fraction(mark.price) if mark else held.average
         cost = held.average if terms.margined else ZERO
         return held.quantity * (price - cost) * Fraction(terms.multiplier) * rate(state, terms.currency)
+
+    def adopt(self, symbol: str, quantity: Fraction, mark: Fraction, state: FirmState) -> None:
+        """Take the broker's quantity over, at the average price known here or else the mark."""
+        held, terms = self.holding(symbol), self.instruments[symbol]
+        if held.quantity == quantity:
+            return
+        average, before = (held.average or mark) if quantity else ZERO, held.cost
+        if terms.margined:
+            held.cost = ZERO
+        elif held.quantity * quantity > 0:
+            held.cost = places(held.cost * quantity / held.quantity)
+        else:
+            held.cost = places(quantity * average * Fraction(terms.multiplier) * rate(state, terms.currency))
+        held.quantity, held.average = quantity, average
+        self.paid_in += held.cost - before
 
     def equity(self, state: FirmState) -> Fraction:
         return self.cash + sum((self.value(symbol, state) for symbol in self.holdings), ZERO)
@@ -221,17 +247,18 @@ def differences(account: Account, books: Books) -> list[str]:
             ("cash", account.cash, books.cash),
             ("realised", account.realised_pnl, books.realised),
             ("fees", account.fees, books.fees),
+            ("paid in", account.paid_in, books.paid_in),
         )
         if _fraction(ours) != theirs
     ]
     for symbol in books.instruments:
         position, held = account.positions.get(symbol), books.holding(symbol)
         ours = (
-            (position.quantity, position.average_price, position.open_buy, position.open_sell)
+            (position.quantity, position.average_price, position.cost, position.open_buy, position.open_sell)
             if position
-            else (0, 0, 0, 0)
+            else (0, 0, 0, 0, 0)
         )
-        theirs = (held.quantity, held.average, books.held(symbol, True), books.held(symbol, False))
+        theirs = (held.quantity, held.average, held.cost, books.held(symbol, True), books.held(symbol, False))
         if tuple(map(_fraction, ours)) != theirs:
             found.append(f"{symbol}: {ours} is not {tuple(map(float, theirs))}")
         for buy in (True, False):

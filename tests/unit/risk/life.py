@@ -41,7 +41,7 @@ class Living(RuleBasedStateMachine):
         self.desk.send(SetInstruments((*TRADED.values(), *RATES), "ada"))
         self.tip, self.fold, self.seen, self.count = Tip(), FirmState(), 0, 0
         cash = Fraction(100_000)
-        self.books = Books(cash, cash, cash, TRADED)
+        self.books = Books(cash, cash, cash, TRADED, paid_in=cash)
         self.set_marks({"EUR/USD": Decimal("1.1")})
         self.set_marks({symbol: Decimal(price) for symbol, price in PRICES.items()})
 

@@ -1,6 +1,7 @@
 """Breakers, levels, and what stops an account by itself."""
 
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -24,7 +25,7 @@ from shared.schemas.accounts import DayRoll, HighWaterMarkUpdate
 from shared.schemas.breakers import BreakerState
 from shared.schemas.decisions import RiskLevel
 from shared.schemas.kill_events import KillSwitchActivated
-from shared.schemas.kill_switches import KillReason
+from shared.schemas.kill_switches import KillReason, KillScope
 from shared.schemas.limits import LimitsUpdate
 from tests.unit.risk.desk import STOCK, Desk, codes, wide
 
@@ -205,6 +206,49 @@ class TestStops:
         assert "KILL_SWITCH_ACTIVE" in codes(desk.order("BUY", 1))
         # What is closing already is no part of the plan any more.
         assert liquidation_plan(desk.state, desk.account).steps[0].quantity == 300
+
+    @pytest.mark.parametrize(
+        ("limits", "slices", "each"),
+        [
+            # At 85 and 5 % beyond: 20,000 buy 224 and a rest.
+            ({"max_order_value": 20_000, "price_collar_bps": 500}, 3, 224),
+            ({"max_order_value": 17_000}, 3, 200),
+            ({"max_order_value": 17_000, "max_order_quantity": 100}, 5, 100),
+            ({"max_order_value": 17_000, "max_order_volume_fraction": 0.1}, 10, 50),
+        ],
+    )
+    def test_every_slice_of_the_plan_is_within_the_limits_of_one_order(
+        self, limits: dict[str, Any], slices: int, each: int
+    ) -> None:
+        desk = losing(kill_margin=1.5, max_daily_loss_fraction=0.05)
+        sliced = wide(kill_margin=1.5, max_daily_loss_fraction=0.05, **limits)
+        desk.send(SetInstruments((STOCK.model_copy(update={"average_daily_volume": Decimal(500)}),), "ada"))
+        desk.send(SetLimits("main", LimitsUpdate(limits=sliced, reason="slices"), "eve"))
+        desk.mark(STOCK=85)
+        (step,) = liquidation_plan(desk.state, desk.account).steps
+        assert (step.slices, step.slice_quantity) == (slices, each)
+        assert codes(desk.order("SELL", each + 1, reduce_only=True)) != []
+        left = 500
+        while left:
+            quantity = min(each, left)
+            assert codes(desk.order("SELL", quantity, reduce_only=True)) == []
+            left -= quantity
+        assert liquidation_plan(desk.state, desk.account).steps == []
+
+    def test_a_slice_is_of_whole_lots(self) -> None:
+        desk = losing()
+        desk.send(SetLimits("main", LimitsUpdate(limits=wide(max_order_value=17_000), reason="slices"), "eve"))
+        desk.send(SetInstruments((STOCK.model_copy(update={"lot_size": Decimal(50)}),), "ada"))
+        (step,) = liquidation_plan(desk.state, desk.account).steps
+        assert (step.slices, step.slice_quantity) == (4, 150)
+
+    def test_the_plan_says_the_level_the_status_says(self) -> None:
+        desk = losing(max_daily_loss_fraction=0.05)
+        desk.mark(STOCK=85)
+        assert liquidation_plan(desk.state, desk.account).risk_level == "RED"
+        desk.kill(KillScope.ACCOUNT, "main")
+        assert liquidation_plan(desk.state, desk.account).risk_level == "BLACK"
+        assert account_status(desk.state, desk.account).risk_level == "BLACK"
 
     def test_a_release_does_not_move_the_high_water_mark_and_the_next_mark_stops_again(self) -> None:
         desk = losing(kill_margin=1.5, max_drawdown_fraction=0.1)

@@ -50,6 +50,7 @@ def test_it_folds_to_the_state_it_always_gave() -> None:
     figures = [format_decimal(each) for each in (account.equity, account.cash, account.realised_pnl, account.fees)]
     # Cash: 100,000 - 1,000.000000001 + 0.25 + 1,212 - 2.5; equity adds -2 * 99.99 and 10.25 * 50.
     assert figures == ["100522.269999999", "100209.749999999", "9.999999999", "2.25"]
+    assert account.equity == account.paid_in + account.realised_pnl + account.unrealised_pnl - account.fees
     assert (account.open_orders, account.risk_level, account.session_date.isoformat()) == (0, "GREEN", "2026-03-03")
     assert [position.symbol for position in account.positions if position.quantity] == ["FUT", "STOCK"]
     assert account.kill_switches == []

@@ -11,6 +11,7 @@ from services.risk.core.bodies import Quote
 from services.risk.core.commands import OpenAccount, SetInstruments, SetMarks
 from services.risk.core.outcome import Refused
 from services.risk.core.units import SCALE, amount, micros, units
+from services.risk.core.views import account_status
 from shared.schemas.accounts import AccountCreate
 from shared.schemas.base import Severity
 from shared.schemas.instruments import AssetClass, Instrument, MarksResult
@@ -314,7 +315,9 @@ class TestCurrencies:
         return desk
 
     def test_without_a_rate_nothing_passes(self) -> None:
-        assert codes(self.desk().order(symbol="EURO")) == ["FX_RATE_MISSING"]
+        denied = self.desk().order(symbol="EURO")
+        assert codes(denied) == ["FX_RATE_MISSING"]
+        assert denied.reasons[0].message.endswith("no mark for EUR/USD, nor for USD/EUR")
 
     def test_positions_are_worth_what_the_rate_makes_them(self) -> None:
         desk = self.desk()
@@ -355,8 +358,8 @@ class TestCurrencies:
         desk.trade("BUY", 100, 10, symbol="EURO")
         desk.mark(**{"EUR/USD": "1.30"})
         desk.trade("SELL", 100, 11, symbol="EURO")
-        # 100 EUR of profit at 1.30, and 50 more as the 1,000 EUR paid are worth more now.
-        assert amount(desk.account.realised_pnl) == 130
+        # 100 EUR of profit at 1.30, and 50 more as the 1,000 EUR paid are worth more now: all of it is profit.
+        assert amount(desk.account.realised_pnl) == 180
         assert amount(desk.account.cash) == 100_180
 
 
@@ -390,6 +393,25 @@ class TestOptions:
         desk.later(1)
         desk.mark(STOCK=110)
         assert amount(desk.account.gross) == 5_500
+
+    @pytest.mark.parametrize(
+        ("side", "delta", "exposure"),
+        [("BUY", "0.5", 15_000), ("SELL", "0.5", -15_000), ("BUY", "-0.5", -15_000), ("BUY", "0.01", 900)],
+    )
+    def test_the_exposures_shown_sum_to_those_of_the_account(self, side: str, delta: str, exposure: int) -> None:
+        desk = Desk(wide())
+        desk.send(SetInstruments((CALL, EURUSD), "ada"))
+        desk.send(SetMarks(None, (quote(desk, "CALL", 3, delta=units(Decimal(delta))),)))
+        desk.mark(**{"EUR/USD": "1.25"})
+        desk.trade(side, 3, 3, "CALL")
+        desk.trade("SELL", 100, 10, "EURO")
+        desk.trade("BUY", 50, 100)
+        status = account_status(desk.state, desk.account)
+        shown = {each.symbol: each.exposure for each in status.positions}
+        assert shown == {"CALL": exposure, "EURO": -1_250, "STOCK": 5_000}
+        assert desk.held("CALL").notional == (900 if side == "BUY" else -900)
+        assert status.gross_exposure == float(sum(map(abs, shown.values())) / status.equity)
+        assert status.net_exposure == float(sum(shown.values()) / status.equity)
 
     def test_a_bought_put_is_short(self) -> None:
         desk = self.desk("-0.5")

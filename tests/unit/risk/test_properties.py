@@ -188,9 +188,7 @@ def test_equity_is_what_was_paid_in_and_earned(moves: list[tuple[Any, ...]]) -> 
     desk = Player().play(moves)
     account = desk.account
     unrealised = sum(unrealised_pnl(position) for position in account.positions.values())
-    expected = account.initial_cash + account.realised_pnl + unrealised - account.fees
-    # Average prices are kept to ten places.
-    assert abs(desk.equity() - amount(expected)) < Decimal("0.0001")
+    assert account.equity == account.initial_cash + account.realised_pnl + unrealised - account.fees
 
 
 @settings(max_examples=150, deadline=None)

@@ -27,6 +27,7 @@ from services.risk.core.commands import (
     SetLimits,
 )
 from services.risk.core.outcome import Refused
+from services.risk.core.positions import unrealised_pnl
 from services.risk.core.units import amount
 from services.risk.core.views import account_status
 from shared.schemas.accounts import BrokerPosition, CashMovement, DayRoll, Reconciliation
@@ -183,6 +184,7 @@ class Life(Living):
         assert isinstance(outcome, Refused) is (paid < 0 and worth + paid_ <= 0)
         if not isinstance(outcome, Refused):
             self.books.cash += paid_
+            self.books.paid_in += paid_
             self.books.start += paid_
             self.books.high += paid_
 
@@ -242,13 +244,10 @@ class Life(Living):
             reason="as drawn",
         )
         assert not isinstance(self.desk.send(Reconcile("main", request, "eve")), Refused)
+        books.paid_in += cash - books.cash
         books.cash = cash
         for symbol, quantity in theirs.items():
-            held = books.holding(symbol)
-            if held.quantity != quantity:
-                mark = exact(self.price(symbol))
-                assert mark is not None
-                held.quantity, held.average = quantity, (held.average or mark) if quantity else Fraction(0)
+            books.adopt(symbol, quantity, Fraction(self.price(symbol)), self.desk.state)
         gained = fraction_of(self.desk.account.equity) - before
         books.start += gained
         books.high += gained
@@ -262,6 +261,8 @@ class Life(Living):
         assert differences(account, books) == []
         equity = books.equity(self.desk.state)
         assert abs(fraction_of(account.equity) - equity) <= TOLERANCE
+        unrealised = sum(map(unrealised_pnl, account.positions.values()))
+        assert account.equity == account.paid_in + account.realised_pnl + unrealised - account.fees
         books.high = max(books.high, fraction_of(account.equity))
         assert fraction_of(account.high_water_mark) == books.high
         assert fraction_of(account.start_of_day_equity) == books.start

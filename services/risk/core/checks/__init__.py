@@ -9,7 +9,7 @@ from services.risk.core.checks import flow, halts, instrument, prices, sizes, ta
 from services.risk.core.checks.case import Case, make_case, shown
 from services.risk.core.checks.measures import MEASURES, before, with_order
 from services.risk.core.state import Account, FirmState
-from services.risk.core.valuation import rate_of
+from services.risk.core.valuation import rate_of, rate_symbols
 from shared.schemas.denials import DenialCode
 
 # What a utilisation beyond every measure is shown as: JSON has no infinity.
@@ -90,7 +90,8 @@ def case_of(
             return Broken(DenialCode.INSTRUMENT_UNKNOWN, f"{order.symbol} is not a known instrument")
         terms, mark = known, state.marks.get((account.simulation_id, order.symbol))
     if terms.currency != account.base_currency and not rate_of(state, account, terms.currency):
-        return Broken(DenialCode.FX_RATE_MISSING, f"no rate from {terms.currency} to {account.base_currency}")
+        direct, inverse = rate_symbols(terms.currency, account.base_currency)
+        return Broken(DenialCode.FX_RATE_MISSING, f"no rate: there is no mark for {direct}, nor for {inverse}")
     if mark is None:
         return Broken(DenialCode.MARK_MISSING, f"there is no mark for {order.symbol}")
     if terms.underlying is not None and state.mark(account, terms.underlying) is None:

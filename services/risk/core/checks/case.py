@@ -6,10 +6,8 @@ from services.risk.core.bodies import OrderTerms
 from services.risk.core.positions import HeldMark, Position
 from services.risk.core.state import Account, FirmState
 from services.risk.core.terms import Profile, Terms
-from services.risk.core.units import SCALE, SCALE2
-from services.risk.core.valuation import rate_mark, unit_worth
-
-BPS = 10_000
+from services.risk.core.units import BPS, SCALE, SCALE2
+from services.risk.core.valuation import name_row, price, rate_mark
 
 
 @dataclass(slots=True)
@@ -55,9 +53,8 @@ def make_case(
     """Work out what the checks compare; `replaces` is what an order being replaced holds already."""
     if position is None:
         position = Position(terms)
-        unit, direction, rate = unit_worth(state, account, terms, mark)
-        position.unit, position.direction, position.rate = unit, direction, rate
-        position.exposure = max(unit, abs(direction))
+        name_row(state, position)
+        price(state, account, position)
     held, exposure, quantity, profile = position.quantity, position.exposure, order.quantity, account.profile
     adds = quantity if replaces is None else max(quantity - replaces, 0)
     if order.buy:

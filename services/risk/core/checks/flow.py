@@ -1,8 +1,8 @@
 """How orders are sent: how many, how alike, against which of one's own."""
 
 from services.risk.core.bodies import Broken
-from services.risk.core.checks.case import BPS, Case, shown
-from services.risk.core.units import text
+from services.risk.core.checks.case import Case, shown
+from services.risk.core.units import BPS, text
 from shared.schemas.decisions import Unit
 from shared.schemas.denials import DenialCode
 

@@ -2,12 +2,11 @@
 
 from services.risk.core.bodies import Broken
 from services.risk.core.checks.case import Case, shown
-from services.risk.core.units import text
+from services.risk.core.units import BPS, text
 from shared.schemas.base import Severity
 from shared.schemas.decisions import Unit
 from shared.schemas.denials import DenialCode
 
-_BPS = 10_000
 _SECOND = 1_000_000
 
 
@@ -51,9 +50,9 @@ def collar(case: Case) -> Broken | None:
     if not limit:
         return None
     beyond = limit - mark if case.order.buy else mark - limit
-    if beyond * _BPS <= case.profile.collar_bps * mark:
+    if beyond * BPS <= case.profile.collar_bps * mark:
         return None
-    bps = beyond / mark * _BPS
+    bps = beyond / mark * BPS
     side = "above" if case.order.buy else "below"
     message = f"the limit price is {bps:.0f} bps {side} the mark {text(mark)}"
     return Broken(DenialCode.PRICE_COLLAR, message, Unit.BPS, value=bps, limit=float(case.profile.collar_bps))

@@ -19,7 +19,7 @@ def known(case: Case) -> Broken | None:
     """Deny a symbol whose tail cannot be measured where the profile requires it."""
     limits, scenarios = case.profile.limits, case.state.scenarios
     if not limits.var_required or (
-        scenarios is not None and scenarios.measures(case.order.symbol, limits.var_confidence)
+        scenarios is not None and case.position.row is not None and scenarios.enough(limits.var_confidence)
     ):
         return None
     return Broken(
@@ -29,7 +29,7 @@ def known(case: Case) -> Broken | None:
 
 
 def with_order(scenarios: Scenarios, case: Case) -> tuple[float, float] | None:
-    """Return VaR and ES over equity with the order; None where its symbol has no scenarios."""
+    """Return VaR and ES over equity with the order; None where its symbol moves with no returns."""
     held, confidence = case.position, case.profile.limits.var_confidence
     if case.buy:
         high, low = held.highest + case.adds, held.lowest
@@ -44,11 +44,11 @@ def before(scenarios: Scenarios, case: Case) -> tuple[float, float] | None:
 
 
 def _after(scenarios: Scenarios, case: Case, quantity: int, confidence: float) -> tuple[float, float] | None:
-    symbol, account = case.order.symbol, case.account
-    if not scenarios.measures(symbol, confidence):
+    row, account = case.position.row, case.account
+    if row is None or not scenarios.enough(confidence):
         return None
     change = exposure(case.position, quantity)
-    found = tail_after(scenarios, account.positions, account.tail, symbol, change, confidence)
+    found = tail_after(scenarios, account.positions, account.tail, row, change, confidence)
     equity = max(account.equity / SCALE, _LEAST_EQUITY)
     return found[0] / equity, found[1] / equity
 
