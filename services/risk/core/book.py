@@ -1,16 +1,12 @@
 """What the tail of an account is measured on."""
 
-from collections.abc import Callable
 from typing import NamedTuple
 
-from services.risk.core.positions import Position
-from services.risk.core.scenarios import current_exposures
+from services.risk.core.scenarios import Scenarios, current_exposures, worst_pnl
 from services.risk.core.state import Account, FirmState
 from services.risk.core.units import SCALE
 from services.risk.core.var.incremental import ReturnMatrix
 from services.risk.core.var.inputs import FloatArray
-
-Exposures = Callable[[dict[str, Position]], dict[str, float]]
 
 
 class Book(NamedTuple):
@@ -29,13 +25,30 @@ class Book(NamedTuple):
     days: int
 
 
-def book_of(state: FirmState, account: Account, exposures: Exposures = current_exposures) -> Book | None:
-    """Return an account's book of the exposures that are asked for, None where its tail cannot be measured."""
-    scenarios, confidence = state.scenarios, account.profile.limits.var_confidence
-    if scenarios is None or account.equity <= 0:
+def book_of(state: FirmState, account: Account) -> Book | None:
+    """Return the book of what an account holds, None where its tail cannot be measured."""
+    found = current_exposures(account.positions)
+    scenarios = _scenarios(state, account)
+    if scenarios is None or not found:
         return None
-    found = exposures(account.positions)
-    if not found or not scenarios.enough(confidence):
+    return _book(scenarios, account, found, scenarios.matrix.scenario_pnl(found))
+
+
+def reserved_book_of(state: FirmState, account: Account) -> Book | None:
+    """Return the book of the worst that open orders can lead to, None where its tail cannot be measured."""
+    scenarios = _scenarios(state, account)
+    if scenarios is None or all(each.row is None for each in account.positions.values()):
         return None
-    pnl = scenarios.matrix.scenario_pnl(found)
-    return Book(scenarios.matrix, found, pnl, account.equity / SCALE, confidence, scenarios.source.horizon_days)
+    return _book(scenarios, account, current_exposures(account.positions), worst_pnl(scenarios, account.positions))
+
+
+def _scenarios(state: FirmState, account: Account) -> Scenarios | None:
+    scenarios = state.scenarios
+    if scenarios is None or account.equity <= 0 or not scenarios.enough(account.profile.limits.var_confidence):
+        return None
+    return scenarios
+
+
+def _book(scenarios: Scenarios, account: Account, exposures: dict[str, float], pnl: FloatArray) -> Book:
+    confidence = account.profile.limits.var_confidence
+    return Book(scenarios.matrix, exposures, pnl, account.equity / SCALE, confidence, scenarios.source.horizon_days)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from services.risk.core.bodies import Closed, Decided, Filled, OrderTerms
 from services.risk.core.positions import Position, fill
-from services.risk.core.scenarios import exposure, move
+from services.risk.core.scenarios import move
 from services.risk.core.state import (
     OPEN,
     Account,
@@ -183,7 +183,7 @@ def _hold(state: FirmState, account: Account, position: Position, record: OrderR
         account.parents[record.order.parent_order_id].taken += change
     settle_reserved(account, position)
     if state.scenarios is not None:
-        move(state.scenarios, account.tail, position.row, exposure(position, position.reserved - before))
+        move(state.scenarios, account.tail, position, before)
 
 
 def _to_hold(record: OrderRecord) -> int:

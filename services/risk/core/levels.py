@@ -3,9 +3,8 @@
 Levels and breakers go by what is held, orders and the shown utilisation by the worst that open orders can make of it.
 """
 
-from services.risk.core.book import Book, book_of
+from services.risk.core.book import Book, book_of, reserved_book_of
 from services.risk.core.breakers import tidy
-from services.risk.core.scenarios import reserved_exposures
 from services.risk.core.state import UNUSED, Account, FirmState
 from services.risk.core.units import SCALE, SCALE2
 from services.risk.core.var.historical import historical
@@ -81,7 +80,7 @@ def reserved(state: FirmState, account: Account) -> dict[str, float]:
         "daily_loss": share(max(start - equity, 0), start),
         "drawdown": share(max(high - equity, 0), high),
     }
-    return _with_tail(found, book_of(state, account, reserved_exposures))
+    return _with_tail(found, reserved_book_of(state, account))
 
 
 def _with_tail(found: dict[str, float], book: Book | None) -> dict[str, float]:

@@ -40,7 +40,7 @@ class Scenarios:
 
 @dataclass(slots=True)
 class Tail:
-    """An account's profit and loss in every scenario, all open orders at their worst; summed up when asked for."""
+    """An account's profit and loss in every scenario, the worst open orders can lead to; summed up when asked for."""
 
     stale: bool = True
     changes: int = 0
@@ -52,22 +52,29 @@ def exposure(position: Position, quantity: int) -> float:
     return quantity * position.moves / SCALE3
 
 
+def open_exposure(position: Position, furthest: int) -> float:
+    """Return the signed money by which open orders that lead to a quantity change what moves."""
+    return exposure(position, furthest - position.quantity)
+
+
 def reserved_pnl(scenarios: Scenarios, positions: dict[str, Position], tail: Tail) -> FloatArray:
-    """Return the profit and loss per scenario of what positions and their open orders can become."""
+    """Return the worst profit and loss per scenario that positions and their open orders can come to.
+
+    What an open order would earn is not counted before it has: a hedge that rests and never fills makes no room.
+    """
     if tail.stale or tail.pnl is None:
-        tail.pnl = scenarios.matrix.scenario_pnl(reserved_exposures(positions))
+        tail.pnl = worst_pnl(scenarios, positions)
         tail.stale, tail.changes = False, 0
     return tail.pnl
 
 
-def reserved_exposures(positions: dict[str, Position]) -> dict[str, float]:
-    """Return the signed money that moves with each row at the worst that positions' open orders can lead to."""
-    found: dict[str, int] = {}
+def worst_pnl(scenarios: Scenarios, positions: dict[str, Position]) -> FloatArray:
+    """Sum up anew what `reserved_pnl` keeps."""
+    pnl = scenarios.matrix.scenario_pnl(current_exposures(positions))
     for position in positions.values():
-        row = position.row
-        if row is not None:
-            found[row] = found.get(row, 0) + position.reserved * position.moves
-    return {row: money / SCALE3 for row, money in found.items()}
+        if position.row is not None and position.reserved != position.quantity:
+            pnl = scenarios.matrix.opened(pnl, position.row, 0.0, open_exposure(position, position.reserved))
+    return pnl
 
 
 def current_exposures(positions: dict[str, Position]) -> dict[str, float]:
@@ -81,18 +88,29 @@ def current_exposures(positions: dict[str, Position]) -> dict[str, float]:
 
 
 def tail_after(
-    scenarios: Scenarios, positions: dict[str, Position], tail: Tail, row: str, change: float, confidence: float
+    scenarios: Scenarios,
+    account_tail: tuple[dict[str, Position], Tail],
+    position: Position,
+    furthest: int,
+    confidence: float,
 ) -> tuple[float, float]:
-    """Return VaR and ES in money, at least 0, once the exposure in a row has changed by so much."""
-    after = scenarios.matrix.shifted(reserved_pnl(scenarios, positions, tail), row, change)
+    """Return VaR and ES in money, at least 0, once open orders can lead a position to a quantity."""
+    pnl = reserved_pnl(scenarios, *account_tail)
+    after = _moved(scenarios, pnl, position, position.reserved, furthest)
     value_at_risk, shortfall = worst(after, confidence)
     return max(value_at_risk, 0.0), max(shortfall, 0.0)
 
 
-def move(scenarios: Scenarios, tail: Tail, row: str | None, change: float) -> None:
-    """Change the exposure in one row; every so often the whole is marked to be summed up anew."""
-    if tail.stale or tail.pnl is None or row is None:
+def move(scenarios: Scenarios, tail: Tail, position: Position, before: int) -> None:
+    """Count a position's open orders, which led to a quantity before; every so often all is marked as stale."""
+    if tail.stale or tail.pnl is None or position.row is None:
         return
     tail.changes += 1
     tail.stale = tail.changes >= _CHANGES
-    tail.pnl = scenarios.matrix.shifted(tail.pnl, row, change)
+    tail.pnl = _moved(scenarios, tail.pnl, position, before, position.reserved)
+
+
+def _moved(scenarios: Scenarios, pnl: FloatArray, position: Position, before: int, after: int) -> FloatArray:
+    # The caller has seen to it that there is a row.
+    row = position.row or ""
+    return scenarios.matrix.opened(pnl, row, open_exposure(position, before), open_exposure(position, after))

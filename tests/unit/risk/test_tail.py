@@ -1,6 +1,7 @@
 """VaR and ES of the portfolio with the order, and explanations of decisions."""
 
 from datetime import UTC
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -77,6 +78,42 @@ class TestLimits:
         found.trade("SELL", 1, 400, symbol="FUT")
         assert codes(found.order(quantity=10)) == []
 
+    def test_a_hedge_that_rests_makes_none(self) -> None:
+        found = desk(max_var_fraction=0.02, max_expected_shortfall_fraction=None, max_position_fraction=10)
+        most = int(2_000 / independently(1)[0] / 100)
+        found.trade("BUY", most, 100)
+        found.mark(FUT=400)
+        found.mark(STOCK=100)
+        resting = found.order("SELL", 1, symbol="FUT", order_type="LIMIT", limit_price="440")
+        assert codes(resting) == [], "alone it worsens nothing that counts in a tail of falling prices"
+        assert "VAR_LIMIT" in codes(found.order(quantity=10))
+        found.fill(resting, 1, 440)
+        assert codes(found.order(quantity=10)) == []
+
+    def test_an_open_order_counts_wherever_it_loses(self) -> None:
+        """In every scenario the worst of all that may be filled: checked against every subset of the open orders."""
+        found = desk(max_var_fraction=10.0, max_expected_shortfall_fraction=None)
+        found.send(SetScenarios(scenarios(STOCK=0.02, FUT=-0.01, COIN=0.03), "ada"))
+        found.trade("BUY", 50, 100)
+        found.trade("SELL", 1, 4_000, symbol="FUT")
+        for side, quantity, symbol in (
+            ("BUY", 30, "STOCK"),
+            ("SELL", 20, "STOCK"),
+            ("BUY", 3, "FUT"),
+            ("SELL", "0.02", "COIN"),
+        ):
+            assert codes(found.order(side, quantity, symbol)) == []
+        scenes, positions = found.state.scenarios, found.account.positions
+        assert scenes is not None
+        kept = reserved_pnl(scenes, positions, found.account.tail)
+        ends = [{each.quantity, each.highest, each.reserved} for each in positions.values()]
+        for chosen in product(*ends):
+            filled = sum(
+                exposure(each, quantity) * scenes.matrix.vector(str(each.row))
+                for each, quantity in zip(positions.values(), chosen, strict=True)
+            )
+            assert (kept <= filled + 1e-9).all(), chosen
+
     def test_what_reduces_passes_though_the_limit_is_broken(self) -> None:
         found = desk(max_var_fraction=0.02, max_expected_shortfall_fraction=None)
         found.trade("BUY", 300, 100)
@@ -111,7 +148,8 @@ class TestScenarios:
         held, scenes = found.account.positions["STOCK"], found.state.scenarios
         assert scenes is not None
         kept = reserved_pnl(scenes, found.account.positions, found.account.tail)
-        expected = exposure(held, held.reserved) * scenes.matrix.vector("STOCK")
+        returns = scenes.matrix.vector("STOCK")
+        expected = np.minimum(exposure(held, held.quantity) * returns, exposure(held, held.reserved) * returns)
         assert np.abs(kept - expected).max() < 1e-9
 
     @pytest.mark.parametrize(

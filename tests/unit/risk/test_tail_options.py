@@ -1,5 +1,6 @@
 """VaR and ES of options: by their delta on their underlying's returns, or by their own."""
 
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -12,11 +13,12 @@ from services.risk.core.commands import SetInstruments, SetMarks, SetScenarios
 from services.risk.core.evolve import evolve
 from services.risk.core.explain import explain
 from services.risk.core.positions import Position
-from services.risk.core.scenarios import current_exposures, reserved_exposures, reserved_pnl
+from services.risk.core.scenarios import current_exposures, reserved_pnl
 from services.risk.core.snapshot import read, write
 from services.risk.core.state import FirmState
 from services.risk.core.tail_methods import every_method, tail_inputs, value_at_risk
 from services.risk.core.units import SCALE, micros, units
+from services.risk.core.var.inputs import FloatArray
 from services.risk.core.views import account_status
 from tests.unit.risk.desk import START, Desk, codes, wide
 from tests.unit.risk.life_samples import CALL
@@ -43,13 +45,31 @@ def desk(limits: dict[str, Any] | None = None, **volatilities: float) -> Desk:
     return found
 
 
-def recomputed(found: Desk, quantity: str) -> dict[str, float]:
-    """Return exposures by whose returns they move with, from instruments and marks alone."""
-    scenes, sums = found.state.scenarios, dict[str, float]()
+def recomputed(found: Desk) -> dict[str, float]:
+    """Return exposures by whose returns they move with."""
+    sums = dict[str, float]()
+    for position, row, unit in units_of(found):
+        sums[row] = sums.get(row, 0.0) + position.quantity / SCALE * unit
+    return sums
+
+
+def worst(found: Desk) -> FloatArray:
+    """Return the worst of what is held and of what open orders lead to, position by position."""
+    scenes = found.state.scenarios
+    assert scenes is not None
+    sums = np.zeros(scenes.matrix.scenarios)
+    for position, row, unit in units_of(found):
+        held, furthest = (each * unit * scenes.matrix.vector(row) for each in _quantities(position))
+        sums += np.minimum(held, furthest)
+    return sums
+
+
+def units_of(found: Desk) -> Iterator[tuple[Position, str, float]]:
+    """Yield positions, whose returns they move with, and the money of one unit, from instruments and marks alone."""
+    scenes = found.state.scenarios
     assert scenes is not None
     for symbol, position in found.account.positions.items():
         terms = found.state.instruments[symbol]
-        held = _quantity(position, quantity)
         mark, factor = found.state.marks[None, symbol], terms.multiplier / SCALE
         if symbol in scenes.symbols:
             row, unit = symbol, mark.price / SCALE * factor
@@ -58,15 +78,12 @@ def recomputed(found: Desk, quantity: str) -> dict[str, float]:
             row, unit = terms.underlying, delta * found.state.marks[None, terms.underlying].price / SCALE * factor
         else:
             continue
-        sums[row] = sums.get(row, 0.0) + held * unit
-    return sums
+        yield position, row, unit
 
 
-def _quantity(position: Position, which: str) -> float:
+def _quantities(position: Position) -> tuple[float, float]:
     held, buys, sells = (each / SCALE for each in (position.quantity, position.open_buy, position.open_sell))
-    if which == "current":
-        return held
-    return held + buys if held + buys >= sells - held else held - sells
+    return held, held + buys if held + buys >= sells - held else held - sells
 
 
 class TestLimits:
@@ -170,11 +187,8 @@ def test_kept_up_to_date_it_is_what_summing_up_anew_gives() -> None:
         scenes, positions = found.state.scenarios, found.account.positions
         assert scenes is not None
         kept = reserved_pnl(scenes, positions, found.account.tail)
-        anew = recomputed(found, "reserved")
-        expected = sum((money * scenes.matrix.vector(row) for row, money in anew.items()), np.zeros(200))
-        assert np.abs(kept - expected).max() < 1e-9
-        assert reserved_exposures(positions) == pytest.approx(anew, abs=1e-9)
-        current = {row: money for row, money in recomputed(found, "current").items() if money}
+        assert np.abs(kept - worst(found)).max() < 1e-9
+        current = {row: money for row, money in recomputed(found).items() if money}
         assert {row: money for row, money in current_exposures(positions).items() if money} == pytest.approx(current)
         rows |= {(each.terms.symbol, each.row) for each in positions.values()}
         if number % 100 == 0:

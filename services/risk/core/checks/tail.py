@@ -2,7 +2,7 @@
 
 from services.risk.core.bodies import Broken
 from services.risk.core.checks.case import Case
-from services.risk.core.scenarios import Scenarios, exposure, tail_after
+from services.risk.core.scenarios import Scenarios, tail_after
 from services.risk.core.units import SCALE
 from shared.schemas.decisions import Unit
 from shared.schemas.denials import DenialCode
@@ -35,20 +35,19 @@ def with_order(scenarios: Scenarios, case: Case) -> tuple[float, float] | None:
         high, low = held.highest + case.adds, held.lowest
     else:
         high, low = held.highest, held.lowest - case.adds
-    return _after(scenarios, case, (high if high >= -low else low) - held.reserved, confidence)
+    return _after(scenarios, case, high if high >= -low else low, confidence)
 
 
 def before(scenarios: Scenarios, case: Case) -> tuple[float, float] | None:
     """Return VaR and ES over equity without the order."""
-    return _after(scenarios, case, 0, case.profile.limits.var_confidence)
+    return _after(scenarios, case, case.position.reserved, case.profile.limits.var_confidence)
 
 
-def _after(scenarios: Scenarios, case: Case, quantity: int, confidence: float) -> tuple[float, float] | None:
-    row, account = case.position.row, case.account
-    if row is None or not scenarios.enough(confidence):
+def _after(scenarios: Scenarios, case: Case, furthest: int, confidence: float) -> tuple[float, float] | None:
+    position, account = case.position, case.account
+    if position.row is None or not scenarios.enough(confidence):
         return None
-    change = exposure(case.position, quantity)
-    found = tail_after(scenarios, account.positions, account.tail, row, change, confidence)
+    found = tail_after(scenarios, (account.positions, account.tail), position, furthest, confidence)
     equity = max(account.equity / SCALE, _LEAST_EQUITY)
     return found[0] / equity, found[1] / equity
 

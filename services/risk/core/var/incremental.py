@@ -17,7 +17,7 @@ class ReturnMatrix:
     finite, and for symbols that are twice or not one a column.
     """
 
-    __slots__ = ("_row_of", "rows", "symbols")
+    __slots__ = ("_gains", "_losses", "_row_of", "rows", "symbols")
 
     def __init__(self, symbols: Sequence[str], returns: FloatArray) -> None:
         require_matrix(returns, "returns")
@@ -29,6 +29,8 @@ class ReturnMatrix:
         self.rows: FloatArray = np.array(returns.T, order="C")
         self.rows.flags.writeable = False
         self._row_of: dict[str, FloatArray] = {symbol: self.rows[index] for index, symbol in enumerate(self.symbols)}
+        self._losses = {symbol: np.minimum(row, 0.0) for symbol, row in self._row_of.items()}
+        self._gains = {symbol: np.maximum(row, 0.0) for symbol, row in self._row_of.items()}
 
     @property
     def scenarios(self) -> int:
@@ -64,11 +66,28 @@ class ReturnMatrix:
         within 1e-12 of the sum of the sizes, and `scenario_pnl` starts afresh. Raises ValueError for a base of another
         length, a symbol that is not there, and a change that is not finite.
         """
-        row = self.vector(symbol)
-        require_amount(exposure_change, f"the change in exposure to {symbol}")
+        return self._add(base, self.vector(symbol), symbol, exposure_change)
+
+    def opened(self, base: FloatArray, symbol: str, before: float, after: float) -> FloatArray:
+        """Return a new scenario P&L: the base one after the exposure that open orders may lead to has changed.
+
+        In each scenario such an exposure counts only where it loses: nobody knows whether the orders fill, so that the
+        P&L is the worst of all that may. Raises ValueError as `shifted` does.
+        """
+        self.vector(symbol)
+        if before * after >= 0:
+            return self._add(base, self._where_it_loses(symbol, before + after), symbol, after - before)
+        closed = self._add(base, self._where_it_loses(symbol, before), symbol, -before)
+        return self._add(closed, self._where_it_loses(symbol, after), symbol, after)
+
+    def _where_it_loses(self, symbol: str, exposure: float) -> FloatArray:
+        return self._losses[symbol] if exposure > 0 else self._gains[symbol]
+
+    def _add(self, base: FloatArray, row: FloatArray, symbol: str, change: float) -> FloatArray:
+        require_amount(change, f"the change in exposure to {symbol}")
         if base.shape != row.shape:
             raise ValueError(f"the base has the shape {base.shape}, the scenarios {row.shape}")
-        after = row * exposure_change
+        after = row * change
         after += base
         return after
 
