@@ -5,7 +5,8 @@ from collections.abc import Mapping
 
 from pydantic import ValidationError
 
-from services.risk.core.alike import owed
+from services.risk.core.alike import concerns_all, owed
+from services.risk.core.commands import ActivateKillSwitch
 from services.risk.core.state import FirmState
 from services.risk.engine import Engine
 from services.risk.metrics import SHARD_UNCONFIRMED
@@ -24,6 +25,8 @@ from shared.schemas.kill_switches import (
 _LOG = get_trading_logger("keelson.risk.shards", Category.RISK)
 _LOOK_SECONDS = 1.0
 _AGAIN_SECONDS = 0.5
+# A takeover waits for it: well within the time after which a leader counts as hung.
+_LEARN_SECONDS = 0.3
 # Those in force on another shard, by id. Of a shard that was never heard, all that is in force here is owed.
 _Seen = Mapping[str, KillSwitchView]
 
@@ -35,6 +38,27 @@ async def keep_alike(engine: Engine, peers: Peers) -> None:
     """
     if peers.shard.of > 1:
         await asyncio.gather(*(_keep(engine, peers, number) for number in peers.shard.others))
+
+
+async def stops_elsewhere(peers: Peers) -> list[ActivateKillSwitch]:
+    """Return what stops the firm on the other shards, as far as they say so at once.
+
+    A shard that was away when a switch was pulled learns of it before it decides on anything.
+    """
+    found = await asyncio.gather(*(_at_once(peers, number) for number in peers.shard.others))
+    switches = {each.kill_switch_id: each for seen in found for each in seen.values() if concerns_all(each)}
+    return [
+        ActivateKillSwitch(name, _pulled(each), each.kind, each.activated_by, each.reductions)
+        for name, each in switches.items()
+    ]
+
+
+async def _at_once(peers: Peers, number: int) -> _Seen:
+    try:
+        async with asyncio.timeout(_LEARN_SECONDS):
+            return await _look(peers, number) or {}
+    except TimeoutError:
+        return {}
 
 
 async def _keep(engine: Engine, peers: Peers, number: int) -> None:
@@ -106,13 +130,6 @@ async def _settle(engine: Engine, peers: Peers, number: int, seen: _Seen) -> int
 
 def messages_of(switch: KillSwitchView) -> list[Message]:
     """Return what brings another shard to where this one is; each again changes nothing."""
-    pulled = KillSwitchCreate(
-        kill_switch_id=switch.kill_switch_id,
-        scope=switch.scope,
-        target=switch.target,
-        reason=switch.reason,
-        allow_reducing=switch.reductions is KillReductions.ALL,
-    )
     release = KillSwitchRelease(reason=switch.release_reason or switch.reason)
     path = f"/kill-switches/{switch.kill_switch_id}/release"
     # With four eyes each of the two says it there as here.
@@ -121,4 +138,14 @@ def messages_of(switch: KillSwitchView) -> list[Message]:
     ]
     if switch.released_at is not None:
         return releasing
-    return [Message("POST", "/kill-switches", pulled, switch.activated_by), *releasing]
+    return [Message("POST", "/kill-switches", _pulled(switch), switch.activated_by), *releasing]
+
+
+def _pulled(switch: KillSwitchView) -> KillSwitchCreate:
+    return KillSwitchCreate(
+        kill_switch_id=switch.kill_switch_id,
+        scope=switch.scope,
+        target=switch.target,
+        reason=switch.reason,
+        allow_reducing=switch.reductions is KillReductions.ALL,
+    )

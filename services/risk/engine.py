@@ -3,7 +3,7 @@
 import asyncio
 import gc
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
@@ -48,6 +48,8 @@ _RENEW_SECONDS = 0.3
 _TICK = timedelta(seconds=1)
 _STARTING = "the engine is starting"
 _UNCONFIRMED = "the journal did not confirm; send it again to learn what became of it"
+# What must be carried out before anything is decided, such as a stop this process has not heard of.
+Learn = Callable[[], Awaitable[Sequence[Command]]]
 T = TypeVar("T")
 
 
@@ -117,8 +119,8 @@ class Engine:
         found: T = await self._inbox.put(question).done
         return found
 
-    async def run(self) -> None:
-        """Lead whenever nobody else does, and follow meanwhile, for ever."""
+    async def run(self, learn: Learn) -> None:
+        """Lead whenever nobody else does, and follow meanwhile, for ever; `learn` gives what to carry out first."""
         while True:
             try:
                 # Before it may lead: whoever leads must be quick, or another takes it for hung.
@@ -127,7 +129,7 @@ class Engine:
                 await refuse_foreign_journal(self._database, self.shard, self._replica.state.accounts)
                 async with try_lease(self._database, self._settings.risk_commit_seconds) as lease:
                     if lease is not None:
-                        await self._lead(lease)
+                        await self._lead(lease, learn)
                 self._stand_down("another process leads; this one stands by")
             except UNAVAILABLE as error:
                 self._stand_down("the journal cannot be reached", error)
@@ -151,8 +153,8 @@ class Engine:
                 LEADER.set(0)
             await asyncio.sleep(_RETRY_SECONDS)
 
-    async def _lead(self, lease: Lease) -> None:
-        await self._begin(lease)
+    async def _lead(self, lease: Lease, learn: Learn) -> None:
+        await self._begin(lease, learn)
         self._inbox.closed = None
         LEADER.set(1)
         state = self._replica.state
@@ -171,7 +173,7 @@ class Engine:
                 await lease.renew()
                 renewed = now
 
-    async def _begin(self, lease: Lease) -> None:
+    async def _begin(self, lease: Lease, learn: Learn) -> None:
         """Come to the end of the journal, and note there who leads, before anything is decided."""
         REBUILDS.inc()
         await self._replica.catch_up(lease.page)
@@ -188,6 +190,8 @@ class Engine:
         begin = job((StartEngine(VERSION, self._settings.fingerprint(), self._settings.boot_halted),))
         await self._carry_out(lease, [begin])
         await begin.done
+        for command in await learn():
+            await self._carry_out(lease, [job((command,))])
         if self._faults.too_many(self.clock.now()):
             await self._carry_out(lease, [job((system_error(self._replica.tip.seq, self.shard),))])
 

@@ -8,7 +8,7 @@ from functools import partial
 
 from fastapi import APIRouter, Depends, FastAPI
 
-from services.risk.alike import keep_alike
+from services.risk.alike import keep_alike, stops_elsewhere
 from services.risk.cancels import publish_cancels
 from services.risk.checkpoints import journal_hashes, keep_checkpoints
 from services.risk.dependencies import of_this_shard
@@ -45,7 +45,7 @@ def create(settings: RiskSettings | None = None, clock: Clock | None = None) -> 
     async def lifespan(app: FastAPI, resources: Resources) -> AsyncIterator[None]:
         peers = app.state.peers = Peers(settings, resources.authenticator)
         tasks = [
-            asyncio.create_task(engine.run()),
+            asyncio.create_task(engine.run(partial(stops_elsewhere, peers))),
             # Stopped before the engine: it signs the last row while this process still leads.
             asyncio.create_task(
                 keep_checkpoints(settings, engine.durable_tip, journal_hashes(resources.database), clock)

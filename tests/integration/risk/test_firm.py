@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import httpx
@@ -98,6 +99,29 @@ async def test_switches_of_strategies_and_symbols_are_the_firms_and_that_of_an_a
         assert own.json()["shards"] == [0]
     assert await firm.codes(ACCOUNTS[0], "o9") == ["KILL_SWITCH_ACTIVE"]
     assert await firm.codes(ACCOUNTS[1], "o9") == []
+
+
+async def test_a_shard_that_comes_back_approves_nothing_that_was_stopped_meanwhile(firm: Sharded) -> None:
+    await firm.set_up()
+    for number in range(3):
+        firm.shards[1].kill()
+        async with firm.shards[0].client(Role.ADMIN) as admin:
+            body = {**STOP, "kill_switch_id": f"ks-{number}"}
+            assert (await admin.post("/emergency-stop", json=body)).status_code == 504
+            firm.shards[1].start()
+            seen = []
+            async with firm.shards[1].client() as client, asyncio.timeout(30):
+                while len(seen) < 20:
+                    order = {"client_order_id": f"o{number}-{len(seen)}", "strategy_id": "trend", "symbol": "STOCK"}
+                    with suppress(httpx.TransportError):
+                        answer = await client.post(
+                            f"/accounts/{ACCOUNTS[1]}/orders", json={**order, "side": "BUY", "quantity": "1"}
+                        )
+                        if answer.status_code == 200:
+                            seen.append(answer.json()["decision"])
+                    await asyncio.sleep(0.005)
+            assert set(seen) == {"DENIED"}
+            assert (await admin.post(f"/kill-switches/ks-{number}/release", json={"reason": "over"})).status_code == 200
 
 
 async def test_a_shard_that_is_down_is_named_and_told_once_it_is_back(firm: Sharded, tokens: Tokens) -> None:
