@@ -49,7 +49,7 @@ def apply_fill(state: FirmState, command: ApplyFill, now: int) -> Outcome:
     order = record.order
     terms = state.instruments[order.symbol]
     rate = rate_of(state, account, terms.currency)
-    if max(price * quantity * terms.multiplier * rate // (SCALE3), abs(fee)) > LARGEST_NOTIONAL:
+    if max(price * quantity * terms.multiplier * rate // SCALE3, abs(fee)) > LARGEST_NOTIONAL:
         return invalid(f"a fill is worth at most {text(LARGEST_NOTIONAL)}")
     position = account.positions[order.symbol]
     signed = quantity if order.buy else -quantity
