@@ -24,13 +24,14 @@ from shared.schemas.events import OrderReplaced, ReplaceAcknowledged
 from shared.schemas.orders import OrderStatus
 
 _NANOSECONDS = 1_000
+_OPEN = OrderStatus.OPEN
 
 
 def decided(state: FirmState, body: Decided, seq: int) -> None:
     """Keep a decision; an approved order holds its exposure from here on."""
     account, order, verdict = state.accounts[body.account_id], body.order, body.verdict
     if verdict.approved:
-        record = OrderRecord(order, body, seq, OrderStatus.OPEN, order.quantity)
+        record = OrderRecord(order, body, seq, _OPEN, order.quantity)
         account.open_orders[order.client_order_id] = record
         position = account.positions.get(order.symbol) or position_in(state, account, order.symbol)
         if order.limit:

@@ -8,6 +8,7 @@ from shared.schemas.decisions import Unit
 from shared.schemas.denials import DenialCode
 
 _SECOND = 1_000_000
+_CRITICAL = Severity.CRITICAL
 
 
 def fresh(case: Case) -> Broken | None:
@@ -28,10 +29,10 @@ def fresh(case: Case) -> Broken | None:
 
 def sound(case: Case) -> Broken | None:
     """Deny while the newest price was judged critical, or jumped and is not confirmed."""
-    if case.mark.quality is not Severity.CRITICAL and not case.mark.suspect and not case.others:
+    if case.mark.quality is not _CRITICAL and not case.mark.suspect and not case.others:
         return None
     for symbol, mark in ((case.terms.symbol, case.mark), *case.others):
-        if mark.quality is Severity.CRITICAL:
+        if mark.quality is _CRITICAL:
             return Broken(DenialCode.MARK_QUALITY, f"the newest price of {symbol} was judged critical")
         if mark.suspect:
             return Broken(
