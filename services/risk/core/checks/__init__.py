@@ -6,7 +6,7 @@ from operator import truediv
 
 from services.risk.core.bodies import Broken, OrderTerms
 from services.risk.core.checks import flow, halts, instrument, prices, sizes, tail
-from services.risk.core.checks.case import Case, make_case, shown
+from services.risk.core.checks.case import Case, shown
 from services.risk.core.checks.measures import MEASURES, before, with_order
 from services.risk.core.state import Account, FirmState
 from services.risk.core.valuation import rate_of, rate_symbols
@@ -96,7 +96,7 @@ def case_of(
         return Broken(DenialCode.MARK_MISSING, f"there is no mark for {order.symbol}")
     if terms.underlying is not None and state.mark(account, terms.underlying) is None:
         return Broken(DenialCode.MARK_MISSING, f"there is no mark for the underlying {terms.underlying}")
-    return make_case(state, account, order, now, terms, mark, position, replaces)
+    return Case(state, account, order, now, terms, mark, position, replaces)
 
 
 def _limits(case: Case, found: list[Broken]) -> float:
