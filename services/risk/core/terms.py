@@ -16,8 +16,8 @@ _JUMPS = {
     AssetClass.FUTURE: 0.2,
     AssetClass.CRYPTO: 0.3,
 }
-# A limit that is off: larger than anything measured (some 10^46), so that checks need no second path.
-OFF = 10**60
+# A limit that is off: larger than anything measured (at most some 10^81), so that checks need no second path.
+OFF = 10**100
 
 
 @dataclass(slots=True)
