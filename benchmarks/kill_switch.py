@@ -72,7 +72,7 @@ class Drill:
     async def place(self, name: str) -> str:
         body = order(1).model_copy(update={"client_order_id": name})
         decision = await self._engine.submit(PlaceOrder("main", order_terms(body), "bench"))
-        return str(decision.decision.value)
+        return "APPROVED" if decision.approved else "DENIED"
 
     async def load(self, caller: int, stop: asyncio.Event) -> None:
         number = 0

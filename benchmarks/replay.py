@@ -39,6 +39,9 @@ from shared.schemas.limits import Limits
 from shared.schemas.orders import Fill, Order, Side
 
 POSITIONS = 50
+START_OF_ALL = Tip()
+# A snapshot is due after so many: at most these, and what came while it was made, are folded at a start.
+SINCE = 50_000
 START = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 LIMITS = Limits(
     max_position_fraction=1,
@@ -67,14 +70,14 @@ def commands(accounts: int, rounds: int, marks: bool = True) -> Iterator[tuple[C
     )
     yield SetInstruments(instruments, "bench"), now
     for number in range(accounts):
-        account = AccountCreate(
+        opened = AccountCreate(
             account_id=f"a{number}",
             base_currency="USD",
             initial_cash=Decimal(10**9),
             limits=LIMITS,
             session_date=date(2026, 3, 2),
         )
-        yield OpenAccount(account, "bench"), now
+        yield OpenAccount(opened, "bench"), now
     yield every_mark(now), now
     for number in range(rounds):
         now += timedelta(milliseconds=10)
@@ -112,17 +115,16 @@ def played(accounts: int, rounds: int, marks: bool = True) -> tuple[FirmState, l
     return state, events, len(events) / (time.perf_counter() - started)
 
 
-def chained(events: list[Event], count: int) -> Iterator[Row]:
-    tip = Tip()
-    for number in range(count):
+def chained(events: list[Event], count: int, tip: Tip = START_OF_ALL) -> Iterator[Row]:
+    for number in range(tip.seq, tip.seq + count):
         row = link(tip, events[number % len(events)], START, 1)
         tip = Tip(row.seq, row.hash)
         yield row
 
 
-def store_rows(url: str, rows: Iterator[Row]) -> int:
-    """Write a journal; return its last row's number."""
-    last = 0
+def store_rows(url: str, rows: Iterator[Row]) -> Tip:
+    """Write rows of a journal; return where it ends."""
+    last = START_OF_ALL
     with psycopg.connect(url.replace("+psycopg", "")) as connection, connection.cursor() as cursor:
         with cursor.copy(
             "COPY risk.journal (seq, ts, epoch, account_id, kind, body, prev_hash, hash) FROM STDIN"
@@ -131,8 +133,8 @@ def store_rows(url: str, rows: Iterator[Row]) -> int:
                 copy.write_row(
                     (row.seq, row.ts, row.epoch, row.account_id, row.kind, row.body, row.prev_hash, row.hash)
                 )
-                last = row.seq
-        cursor.execute("UPDATE risk.leader SET last_seq = %s", (last,))
+                last = Tip(row.seq, row.hash)
+        cursor.execute("UPDATE risk.leader SET last_seq = %s", (last.seq,))
     return last
 
 
@@ -179,16 +181,14 @@ def in_memory(rows: list[Row]) -> None:
         print(f"{name:32} {len(rows) / took:10,.0f} events/s  {took / len(rows) * 1e6:.1f} us each", flush=True)
 
 
-async def start(url: str) -> None:
-    """Make a snapshot of the journal as it is, then measure how long a process needs to know all of it."""
-    made = await make(url, None)
-    print(f"{'snapshot':32} {made['bytes']:10,} bytes, made in {made['seconds']} s", flush=True)
+async def start(url: str, what: str) -> None:
+    """Measure how long a process needs to know all of the journal."""
     database = Database(url, application_name="bench", pool_size=1)
     try:
         started = time.perf_counter()
         replica = Replica(partial(restore, database, None))
         await replica.catch_up(follow_pages(database))
-        print(f"{'start from it':32} {time.perf_counter() - started:10.2f} s", flush=True)
+        print(f"{what:32} {time.perf_counter() - started:10.2f} s", flush=True)
     finally:
         await database.dispose()
 
@@ -211,8 +211,14 @@ def main() -> None:
     print(f"{'decided and folded':32} {speed:10,.0f} events/s", flush=True)
     in_memory(list(chained(events, min(count, len(events)))))
     with servers("risk") as found:
-        asyncio.run(fold(found.database_url, store_rows(found.database_url, chained(events, count))))
-        asyncio.run(start(found.database_url))
+        url = found.database_url
+        tip = store_rows(url, chained(events, count))
+        asyncio.run(fold(url, count))
+        made = asyncio.run(make(url, None))
+        print(f"{'snapshot':32} {made['bytes']:10,} bytes, made in {made['seconds']} s", flush=True)
+        asyncio.run(start(url, "start from it"))
+        store_rows(url, chained(events, SINCE, tip))
+        asyncio.run(start(url, f"start from it and {SINCE:,} rows"))
 
 
 if __name__ == "__main__":

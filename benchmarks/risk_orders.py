@@ -14,7 +14,7 @@ from fastapi import FastAPI
 
 from benchmarks._servers import servers
 from services.risk.core.bodies import Quote
-from services.risk.core.commands import OpenAccount, PlaceOrder, SetInstruments, SetMarks
+from services.risk.core.commands import Command, OpenAccount, PlaceOrder, SetInstruments, SetMarks
 from services.risk.core.outcome import Refused
 from services.risk.core.state import FirmState
 from services.risk.core.step import step
@@ -54,7 +54,10 @@ def order(number: int) -> Order:
 def in_memory() -> float:
     """Return orders per second decided and folded, nothing stored."""
     state = FirmState()
-    commands = [*SET_UP, *(PlaceOrder("main", order_terms(order(number)), "bench") for number in range(ORDERS))]
+    commands: list[Command] = [
+        *SET_UP,
+        *(PlaceOrder("main", order_terms(order(number)), "bench") for number in range(ORDERS)),
+    ]
     started = time.perf_counter()
     for command in commands:
         assert not isinstance(step(state, command, micros(NOW)), Refused)

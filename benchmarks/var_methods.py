@@ -41,11 +41,11 @@ def main() -> None:
                     seconds[name].append(spent)
     base = median(seconds[_BASE])
     print(f"{_SCENARIOS} scenarios, {_SYMBOLS} symbols, value at risk and expected shortfall at {_CONFIDENCE:.0%}")
-    for name, spent in seconds.items():
-        cuts = quantiles(spent, n=100)
+    for name, all_spent in seconds.items():
+        cuts = quantiles(all_spent, n=100)
         print(
             f"{name:<42} p50 {cuts[49] * 1e6:9.1f} us   p95 {cuts[94] * 1e6:9.1f} us   "
-            f"{median(spent) / base:8.2f} x {_BASE}"
+            f"{median(all_spent) / base:8.2f} x {_BASE}"
         )
 
 
