@@ -33,9 +33,9 @@ from shared.schemas.marketdata import (
     StoredMarketState,
     Verdict,
 )
+from shared.windows import Window
 
 _LOG = get_trading_logger("keelson.marketdata.quality", Category.MARKET_DATA)
-Window = tuple[datetime | None, datetime | None]
 S = TypeVar("S", StoredBar, StoredMarketState)
 _Judged = tuple[int, Bar, Severity, list[QualityIssue]]
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import Numeric, bindparam, select, text, tuple_
+from sqlalchemy import Numeric, bindparam, select, text
 from sqlalchemy.dialects.postgresql import ARRAY, TEXT, TIMESTAMP
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -13,6 +13,7 @@ from services.marketdata.store.origin import Origin
 from shared.journal import canonical
 from shared.schemas.base import Severity
 from shared.schemas.marketdata import Bar, Interval, QualityIssue, StoredBar
+from shared.windows import Window, page_of
 
 _NUMERIC = Numeric()
 _TIME = TIMESTAMP(timezone=True)
@@ -95,25 +96,14 @@ async def list_bars(
     session: AsyncSession,
     scope: str,
     series: tuple[str, str],
-    window: tuple[datetime | None, datetime | None],
+    window: Window,
     after: tuple[datetime, str] | None,
     limit: int,
 ) -> list[StoredBar]:
     """Return bars of a symbol and interval from a start until before an end, oldest first."""
     symbol, interval = series
-    start, end = window
-    query = (
-        select(OhlcvBar)
-        .where(OhlcvBar.scope == scope, OhlcvBar.symbol == symbol, OhlcvBar.interval == interval)
-        .order_by(OhlcvBar.ts, OhlcvBar.source)
-        .limit(limit)
-    )
-    if start is not None:
-        query = query.where(OhlcvBar.ts >= start)
-    if end is not None:
-        query = query.where(OhlcvBar.ts < end)
-    if after is not None:
-        query = query.where(tuple_(OhlcvBar.ts, OhlcvBar.source) > tuple_(*after))
+    chosen = select(OhlcvBar).where(OhlcvBar.scope == scope, OhlcvBar.symbol == symbol, OhlcvBar.interval == interval)
+    query = page_of(chosen, (OhlcvBar.ts, OhlcvBar.source), window, after, limit)
     fields = StoredBar.model_fields
     return [
         StoredBar.model_validate({name: getattr(row, name) for name in fields}) for row in await session.scalars(query)

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select, tuple_
+from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -12,6 +12,7 @@ from services.marketdata.models import MarketStateRow
 from services.marketdata.store.origin import Origin
 from shared.schemas.base import Severity
 from shared.schemas.marketdata import MarketState, QualityIssue, StoredMarketState
+from shared.windows import Window, page_of
 
 
 async def earlier_state(
@@ -70,24 +71,15 @@ async def list_states(
     session: AsyncSession,
     scope: str,
     symbol: str,
-    window: tuple[datetime | None, datetime | None],
+    window: Window,
     after: tuple[datetime, str] | None,
     limit: int,
 ) -> list[StoredMarketState]:
     """Return states of a symbol from a start until before an end, oldest first; those without a time are left out."""
-    start, end = window
-    query = (
-        select(MarketStateRow)
-        .where(MarketStateRow.scope == scope, MarketStateRow.symbol == symbol, MarketStateRow.ts.is_not(None))
-        .order_by(MarketStateRow.ts, MarketStateRow.market_state_id)
-        .limit(limit)
+    chosen = select(MarketStateRow).where(
+        MarketStateRow.scope == scope, MarketStateRow.symbol == symbol, MarketStateRow.ts.is_not(None)
     )
-    if start is not None:
-        query = query.where(MarketStateRow.ts >= start)
-    if end is not None:
-        query = query.where(MarketStateRow.ts < end)
-    if after is not None:
-        query = query.where(tuple_(MarketStateRow.ts, MarketStateRow.market_state_id) > tuple_(*after))
+    query = page_of(chosen, (MarketStateRow.ts, MarketStateRow.market_state_id), window, after, limit)
     return [_stored_state(row) for row in await session.scalars(query)]
 
 

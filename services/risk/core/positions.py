@@ -96,6 +96,10 @@ class Position:
         """Return the exposure as it is, negative where the position gains from a fall."""
         return self.now if (self.quantity > 0) == (self.direction >= 0) else -self.now
 
+    def weigh(self) -> None:
+        """Take anew what one unit counts for beside the returns of its row."""
+        self.moves = self.unit if self.row == self.terms.symbol else self.direction
+
     def measure_reserved(self) -> None:
         """Take anew what open orders have a part in."""
         high, low = self.quantity + self.open_buy, self.quantity - self.open_sell

@@ -88,14 +88,12 @@ def current_exposures(positions: dict[str, Position]) -> dict[str, float]:
 
 
 def tail_after(
-    scenarios: Scenarios,
-    account_tail: tuple[dict[str, Position], Tail],
-    position: Position,
-    furthest: int,
-    confidence: float,
+    scenarios: Scenarios, pnl: FloatArray, position: Position, furthest: int, confidence: float
 ) -> tuple[float, float]:
-    """Return VaR and ES in money, at least 0, once open orders can lead a position to a quantity."""
-    pnl = reserved_pnl(scenarios, *account_tail)
+    """Return VaR and ES in money, at least 0, once open orders can lead a position to a quantity.
+
+    `pnl` is what `reserved_pnl` gives before.
+    """
     after = _moved(scenarios, pnl, position, position.reserved, furthest)
     value_at_risk, shortfall = worst(after, confidence)
     return max(value_at_risk, 0.0), max(shortfall, 0.0)

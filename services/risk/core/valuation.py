@@ -30,7 +30,7 @@ def enlist(state: FirmState, account: Account, position: Position) -> None:
 def name_row(state: FirmState, position: Position) -> None:
     """Note which returns a position moves with, and with how much a unit: once, and not at every order."""
     position.row = None if state.scenarios is None else state.scenarios.row_of(position.terms)
-    position.moves = position.unit if position.row == position.terms.symbol else position.direction
+    position.weigh()
 
 
 def rate_mark(state: FirmState, account: Account, currency: str) -> tuple[HeldMark | None, bool]:
@@ -68,7 +68,7 @@ def price(state: FirmState, account: Account, position: Position) -> None:
     unit, direction, rate = unit_worth(state, account, position.terms, mark, position.average_price)
     position.unit, position.direction, position.rate = unit, direction, rate
     position.exposure = max(unit, abs(direction))
-    position.moves = unit if position.row == position.terms.symbol else direction
+    position.weigh()
 
 
 def unit_worth(

@@ -11,8 +11,8 @@ from shared.pagination import decode_cursor, encode_cursor
 from shared.problems import NotFound, Unprocessable
 from shared.schemas.base import Page
 from shared.schemas.history import PortfolioPoint, RiskPoint
+from shared.windows import Window
 
-Window = tuple[datetime | None, datetime | None]
 _Point = TypeVar("_Point", PortfolioPoint, RiskPoint)
 _List = Callable[[AsyncSession, str, Window, tuple[datetime, int] | None, int], Awaitable[list[_Point]]]
 

@@ -4,15 +4,15 @@ from collections.abc import Sequence
 from datetime import date, datetime
 from typing import TypeVar
 
-from sqlalchemy import select, text, tuple_
+from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.risk.core.var_days import SessionEnd
 from services.risk.models import PortfolioHistory, RiskMetricsHistory
 from shared.schemas.accounts import TailRisk
 from shared.schemas.history import PortfolioPoint, RiskPoint
+from shared.windows import Window, page_of
 
-Window = tuple[datetime | None, datetime | None]
 _Point = TypeVar("_Point", PortfolioPoint, RiskPoint)
 
 # One text for all rows, as the journal's are sent; what is there already is left as it is.
@@ -100,13 +100,7 @@ async def _list(
     after: tuple[datetime, int] | None,
     limit: int,
 ) -> list[_Point]:
-    start, end = window
-    query = select(table).where(table.account_id == account_id).order_by(table.ts, table.journal_seq).limit(limit)
-    if start is not None:
-        query = query.where(table.ts >= start)
-    if end is not None:
-        query = query.where(table.ts < end)
-    if after is not None:
-        query = query.where(tuple_(table.ts, table.journal_seq) > tuple_(*after))
+    chosen = select(table).where(table.account_id == account_id)
+    query = page_of(chosen, (table.ts, table.journal_seq), window, after, limit)
     fields = point.model_fields
     return [point.model_validate({name: getattr(row, name) for name in fields}) for row in await session.scalars(query)]

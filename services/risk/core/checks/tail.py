@@ -2,7 +2,7 @@
 
 from services.risk.core.bodies import Broken
 from services.risk.core.checks.case import Case
-from services.risk.core.scenarios import Scenarios, tail_after
+from services.risk.core.scenarios import Scenarios, reserved_pnl, tail_after
 from services.risk.core.units import SCALE
 from shared.schemas.decisions import Unit
 from shared.schemas.denials import DenialCode
@@ -47,7 +47,8 @@ def _after(scenarios: Scenarios, case: Case, furthest: int, confidence: float) -
     position, account = case.position, case.account
     if position.row is None or not scenarios.enough(confidence):
         return None
-    found = tail_after(scenarios, (account.positions, account.tail), position, furthest, confidence)
+    pnl = reserved_pnl(scenarios, account.positions, account.tail)
+    found = tail_after(scenarios, pnl, position, furthest, confidence)
     equity = max(account.equity / SCALE, _LEAST_EQUITY)
     return found[0] / equity, found[1] / equity
 
