@@ -33,9 +33,10 @@ class Count(Contract):
 async def set_instruments(
     request: Request, batch: InstrumentBatch, engine: EngineDep, firm: FirmDep, caller: FirmOperatorDep
 ) -> Count:
-    """Add or replace instruments. Currency, multiplier and margining of one that is held cannot change.
+    """Add instruments; a risk officer or an admin replaces them too. What is held keeps its currency and multiplier.
 
-    A service adds new ones and says what the average daily volume is; all else takes a risk officer or an admin.
+    A service adds new ones and says what the average daily volume is. The margining and the underlying of what is held
+    do not change either.
     """
     try:
         return Count(count=await handlers.set_instruments(engine, firm, batch, caller))
