@@ -1,6 +1,7 @@
 """Decide on accounts: their opening, limits, cash and days."""
 
 from datetime import date, timedelta
+from typing import Final
 
 from services.risk.core.commands import MoveCash, OpenAccount, RollBackLimits, RollDay, SetHighWaterMark, SetLimits
 from services.risk.core.fills import MOST_CASH
@@ -12,12 +13,12 @@ from shared.schemas.events import AccountOpened, CashMoved, DayRolled, HighWater
 from shared.schemas.journal import EventKind
 from shared.schemas.limits import Limits
 
-_FIRST_LIVE = moment(LIVE_SINCE).date()
+_FIRST_LIVE: Final = moment(LIVE_SINCE).date()
 # Daily prices of the oldest indices go back so far, and a date before that is a slip.
-_FIRST_SIMULATED = date(1900, 1, 1)
+_FIRST_SIMULATED: Final = date(1900, 1, 1)
 # No market stays closed for longer.
-_FURTHEST_SESSION = timedelta(days=10)
-_MOST_INITIAL_CASH = 10**15 * SCALE
+_FURTHEST_SESSION: Final = timedelta(days=10)
+_MOST_INITIAL_CASH: Final = 10**15 * SCALE
 
 
 def open_account(state: FirmState, command: OpenAccount, now: int) -> Outcome:

@@ -44,11 +44,11 @@ def reserved_book_of(state: FirmState, account: Account) -> Book | None:
 
 def _scenarios(state: FirmState, account: Account) -> Scenarios | None:
     scenarios = state.scenarios
-    if scenarios is None or account.equity <= 0 or not scenarios.enough(account.profile.limits.var_confidence):
+    if scenarios is None or account.equity <= 0 or not scenarios.enough(account.profile.confidence):
         return None
     return scenarios
 
 
 def _book(scenarios: Scenarios, account: Account, exposures: dict[str, float], pnl: FloatArray) -> Book:
-    confidence = account.profile.limits.var_confidence
+    confidence = account.profile.confidence
     return Book(scenarios.matrix, exposures, pnl, account.equity / SCALE, confidence, scenarios.source.horizon_days)

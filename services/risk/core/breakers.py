@@ -2,16 +2,17 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from shared.schemas.breakers import BreakerName, BreakerState
 from shared.schemas.kill_switches import KillReason
 from shared.schemas.limits import Limits
 
 # A condition counts as gone once its measure is this far below the threshold: values about it must not flap.
-HYSTERESIS = 0.9
-WARNING = 0.8
+HYSTERESIS: Final = 0.9
+WARNING: Final = 0.8
 
-KILLS: dict[BreakerName, KillReason] = {
+KILLS: Final[dict[BreakerName, KillReason]] = {
     BreakerName.VAR: KillReason.VAR_BREACH,
     BreakerName.DRAWDOWN: KillReason.DRAWDOWN,
     BreakerName.DAILY_LOSS: KillReason.LOSS_LIMIT,

@@ -1,6 +1,7 @@
 """What the engine is asked to do."""
 
 from dataclasses import dataclass, field
+from typing import Final
 
 from services.risk.core.bodies import OrderTerms, Quote
 from shared.schemas.accounts import AccountCreate, CashMovement, DayRoll, HighWaterMarkUpdate, Reconciliation
@@ -10,7 +11,7 @@ from shared.schemas.limits import LimitsRollback, LimitsUpdate
 from shared.schemas.orders import Fill, OrderClose, OrderReplace, OrderStatus, ReplaceAcknowledgement
 
 # Who commands what nobody asked for.
-THE_ENGINE = "engine"
+THE_ENGINE: Final = "engine"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,14 +1,14 @@
 """One way in: a command, the state and the time give events or a refusal."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from services.risk.core import accounts, batch, engine_life, fills, kill_switches, market, orders, reconciliation, watch
 from services.risk.core import commands as ask
 from services.risk.core.outcome import Outcome
 from services.risk.core.state import FirmState
 
-_DECIDERS: dict[type, Callable[[FirmState, Any, int], Outcome]] = {
+_DECIDERS: Final[dict[type, Callable[[FirmState, Any, int], Outcome]]] = {
     ask.OpenAccount: accounts.open_account,
     ask.SetInstruments: market.set_instruments,
     ask.SetScenarios: market.set_scenarios,

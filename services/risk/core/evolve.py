@@ -1,7 +1,7 @@
 """One way forward: the state after an event. Folding the journal gives the state."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from services.risk.core import evolve_accounts, evolve_orders, evolve_switches
 from services.risk.core.bodies import Closed, Decided, Filled, Marked
@@ -20,7 +20,7 @@ def evolve(state: FirmState, event: Event, seq: int) -> None:
         state.accounts[event.account_id].state_seq = seq
 
 
-_STEPS: dict[type, Change] = {
+_STEPS: Final[dict[type, Change]] = {
     Decided: evolve_orders.decided,
     Closed: evolve_orders.closed,
     Filled: evolve_orders.filled,

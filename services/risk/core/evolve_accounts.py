@@ -1,6 +1,7 @@
 """The state after what happened to accounts, to the market and to the engine."""
 
 from datetime import UTC, datetime, time, timedelta
+from typing import Final
 
 import numpy as np
 
@@ -32,7 +33,7 @@ from shared.schemas.events import (
 from shared.schemas.limits import Limits, LimitsView
 
 # Before midnight in UTC of its date no market's session begins earlier: Osaka's evening, of the next day, does at 16 h.
-_EARLY = timedelta(hours=18) // timedelta(microseconds=1)
+_EARLY: Final = timedelta(hours=18) // timedelta(microseconds=1)
 
 
 def account_opened(state: FirmState, body: AccountOpened, seq: int) -> None:

@@ -1,6 +1,7 @@
 """The state after what happened to orders."""
 
 from dataclasses import replace
+from typing import Final
 
 from services.risk.core.bodies import Closed, Decided, Filled, OrderTerms
 from services.risk.core.positions import Position, fill
@@ -23,8 +24,8 @@ from shared.schemas.denials import DenialCode
 from shared.schemas.events import OrderReplaced, ReplaceAcknowledged
 from shared.schemas.orders import OrderStatus
 
-_NANOSECONDS = 1_000
-_OPEN = OrderStatus.OPEN
+_NANOSECONDS: Final = 1_000
+_OPEN: Final = OrderStatus.OPEN
 
 
 def decided(state: FirmState, body: Decided, seq: int) -> None:

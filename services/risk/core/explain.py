@@ -44,7 +44,9 @@ def _gate(name: str, broken: Broken | None) -> ExplainedCheck:
 
 def _measures(case: Case) -> list[ExplainedCheck]:
     found = []
-    for measure, was, will, cap in zip(MEASURES, before(case), with_order(case), case.account.capped(), strict=True):
+    for measure, was, will, cap in zip(
+        MEASURES, before(case), with_order(case), case.account.capped().exact, strict=True
+    ):
         base = measure.base(case.account)
         measured, value, limit = (min(each / base, BEYOND) if base > 0 else BEYOND for each in (was, will, cap))
         found.append(

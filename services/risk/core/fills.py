@@ -1,5 +1,7 @@
 """Decide on executions the venue reported."""
 
+from typing import Final
+
 from services.risk.core.bodies import Filled
 from services.risk.core.commands import ApplyFill
 from services.risk.core.outcome import Event, Outcome, Refused, conflict, invalid, not_found
@@ -13,8 +15,8 @@ from shared.schemas.journal import EventKind
 from shared.schemas.orders import Fill, OrderStatus
 
 # Beyond it, cash would not fit its column; no real execution comes near.
-LARGEST_NOTIONAL = 10**16 * SCALE
-MOST_CASH = 10**17 * SCALE
+LARGEST_NOTIONAL: Final = 10**16 * SCALE
+MOST_CASH: Final = 10**17 * SCALE
 
 
 def apply_fill(state: FirmState, command: ApplyFill, now: int) -> Outcome:

@@ -3,6 +3,8 @@
 Levels and breakers go by what is held, orders and the shown utilisation by the worst that open orders can make of it.
 """
 
+from typing import Final
+
 from services.risk.core.book import Book, book_of, reserved_book_of
 from services.risk.core.breakers import tidy
 from services.risk.core.state import UNUSED, Account, FirmState
@@ -13,10 +15,10 @@ from shared.schemas.decisions import RiskLevel
 from shared.schemas.limits import Utilisation
 
 # What a utilisation beyond every measure is shown as: JSON has no infinity.
-BEYOND = 1e9
+BEYOND: Final = 1e9
 # Share of a limit in use from which the level holds.
-FIRST_BAND = 0.6
-_BANDS = ((1.0, RiskLevel.RED), (0.8, RiskLevel.ORANGE), (FIRST_BAND, RiskLevel.YELLOW))
+FIRST_BAND: Final = 0.6
+_BANDS: Final = ((1.0, RiskLevel.RED), (0.8, RiskLevel.ORANGE), (FIRST_BAND, RiskLevel.YELLOW))
 
 
 def level_of(utilisation: float) -> RiskLevel:
@@ -136,7 +138,7 @@ def watched(found: dict[str, float]) -> dict[BreakerName, float]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-_WATCHED = {
+_WATCHED: Final = {
     BreakerName.VAR: "value_at_risk",
     BreakerName.DRAWDOWN: "drawdown",
     BreakerName.DAILY_LOSS: "daily_loss",

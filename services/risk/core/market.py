@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Final
 
 from services.risk.core.bodies import Marked, Quote
 from services.risk.core.commands import THE_ENGINE, ActivateKillSwitch, SetInstruments, SetMarks, SetScenarios
@@ -18,10 +19,10 @@ from shared.schemas.journal import EventKind
 from shared.schemas.kill_switches import KillReason, KillScope, KillSwitchCreate
 
 # A live mark further ahead than clocks differ would count as fresh for as long as it is ahead.
-_CLOCK_SKEW = 5_000_000
+_CLOCK_SKEW: Final = 5_000_000
 # What one position may be worth. A mark that makes it more is no price, and would stay in the high-water mark.
-_MOST_VALUE = 10**16 * SCALE
-_FEWEST_SCENARIOS = 20
+_MOST_VALUE: Final = 10**16 * SCALE
+_FEWEST_SCENARIOS: Final = 20
 
 
 def set_instruments(state: FirmState, command: SetInstruments, now: int) -> Outcome:

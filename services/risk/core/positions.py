@@ -3,13 +3,14 @@
 from collections import Counter
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
+from typing import Final
 
 from services.risk.core.terms import Terms
 from services.risk.core.units import SCALE, SCALE2, SCALE3, half_even
 from shared.schemas.base import Severity
 
 # So many prices that rest no longer are no burden.
-_FEW = 64
+_FEW: Final = 64
 
 
 @dataclass(slots=True)

@@ -1,17 +1,18 @@
 """Scenario returns, and the tail of an account's profit and loss over them."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from services.risk.core.positions import Position
 from services.risk.core.terms import Terms
 from services.risk.core.units import SCALE3
-from services.risk.core.var.historical import worst
 from services.risk.core.var.incremental import ReturnMatrix
 from services.risk.core.var.inputs import FloatArray
+from services.risk.core.var.tail import worst
 from shared.schemas.instruments import ScenarioSet
 
 # How often a vector is changed by one position before it is summed up anew: rounding must not add up.
-_CHANGES = 256
+_CHANGES: Final = 256
 
 
 @dataclass(slots=True)

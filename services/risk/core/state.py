@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from typing import Final
 
 from services.risk.core.bodies import Decided, OrderTerms
 from services.risk.core.breakers import Breaker, breakers
@@ -17,10 +18,10 @@ from shared.schemas.limits import Limits, LimitsView
 from shared.schemas.orders import OrderStatus
 
 # Why an account that holds nothing and has lost nothing has its level.
-UNUSED = "no limit is in use"
+UNUSED: Final = "no limit is in use"
 # Before any time a command can carry: a simulation may be set long before 1970, where times are below zero.
-_LONG_AGO = -(10**20)
-OPEN = frozenset({OrderStatus.OPEN, OrderStatus.PARTIALLY_FILLED})
+_LONG_AGO: Final = -(10**20)
+OPEN: Final = frozenset({OrderStatus.OPEN, OrderStatus.PARTIALLY_FILLED})
 
 
 @dataclass(slots=True)
@@ -102,6 +103,15 @@ class Parent:
     taken: int = 0
 
 
+class Caps:
+    """How much each measure of an account may be: whole numbers, and rounded to divide by."""
+
+    def __init__(self, exact: tuple[int, ...]) -> None:
+        self.exact = exact
+        # A whole number over one of these takes half the time of one over another whole number.
+        self.rounded = tuple(map(float, exact))
+
+
 @dataclass(slots=True)
 class Account:
     """An account, its measures, and all that was decided for it in this session and the one before."""
@@ -167,9 +177,9 @@ class Account:
     asset_classes: dict[str, int] = field(default_factory=dict)
     tail: Tail = field(default_factory=Tail, compare=False)
     # Taken when they are asked for: None after every change of what they are made of.
-    caps: tuple[int, ...] | None = field(default=None, compare=False)
+    caps: Caps | None = field(default=None, compare=False)
 
-    def capped(self) -> tuple[int, ...]:
+    def capped(self) -> Caps:
         """Return how much each measure may be now, in the order of `checks.measures`.
 
         A cap is at least 1, the smallest amount there is, so that it can be divided by. Rounded down, which whole
@@ -178,18 +188,20 @@ class Account:
         if self.caps is None:
             profile, equity = self.profile, max(self.equity, 0)
             start, high = max(self.start_of_day_equity, 0), max(self.high_water_mark, 0)
-            self.caps = (
-                profile.position * equity // SCALE or 1,
-                profile.sector * equity // SCALE or 1,
-                profile.asset_class * equity // SCALE or 1,
-                profile.gross * equity // SCALE or 1,
-                profile.net * equity * SCALE or 1,
-                profile.leverage * equity // SCALE or 1,
-                profile.intraday * start * SCALE or 1,
-                profile.turnover * start * SCALE or 1,
-                equity * SCALE or 1,
-                profile.daily_loss * start // SCALE or 1,
-                profile.drawdown * high // SCALE or 1,
+            self.caps = Caps(
+                (
+                    profile.position * equity // SCALE or 1,
+                    profile.sector * equity // SCALE or 1,
+                    profile.asset_class * equity // SCALE or 1,
+                    profile.gross * equity // SCALE or 1,
+                    profile.net * equity * SCALE or 1,
+                    profile.leverage * equity // SCALE or 1,
+                    profile.intraday * start * SCALE or 1,
+                    profile.turnover * start * SCALE or 1,
+                    equity * SCALE or 1,
+                    profile.daily_loss * start // SCALE or 1,
+                    profile.drawdown * high // SCALE or 1,
+                )
             )
         return self.caps
 

@@ -1,6 +1,7 @@
 """One step of the engine: decide on a command, bring the state forward, and do what follows from that."""
 
 from collections.abc import Iterable
+from typing import Final
 
 from services.risk.core.bodies import Filled, Marked
 from services.risk.core.commands import Command, PassTime
@@ -12,7 +13,7 @@ from services.risk.core.watch import watch
 from shared.schemas.events import AccountReconciled, CashMoved, DayRolled, HighWaterMarkSet, LimitsSet, ScenariosSet
 
 # What changes an account's measures, beside marks and scenarios, which change many accounts'.
-_MOVES = (Filled, CashMoved, DayRolled, LimitsSet, AccountReconciled, HighWaterMarkSet)
+_MOVES: Final = (Filled, CashMoved, DayRolled, LimitsSet, AccountReconciled, HighWaterMarkSet)
 
 
 def apply(state: FirmState, command: Command, outcome: tuple[Event, ...], now: int) -> list[Event]:

@@ -1,15 +1,16 @@
 """Instruments and limit profiles as the checks use them: fixed point, defaults filled in."""
 
 from dataclasses import dataclass, field
+from typing import Final
 
 from services.risk.core.units import SCALE, of_float, units
 from shared.schemas.instruments import AssetClass, Instrument
 from shared.schemas.limits import Limits
 
-_MARGIN_WHERE_MARGINED = 0.2
+_MARGIN_WHERE_MARGINED: Final = 0.2
 # Initial margin of a long or short position in stock: 50 % (US Regulation T, 12 CFR 220.12).
-_MARGIN_ELSEWHERE = 0.5
-_JUMPS = {
+_MARGIN_ELSEWHERE: Final = 0.5
+_JUMPS: Final = {
     AssetClass.INDEX: 0.1,
     AssetClass.FX: 0.1,
     AssetClass.EQUITY: 0.2,
@@ -17,7 +18,7 @@ _JUMPS = {
     AssetClass.CRYPTO: 0.3,
 }
 # A limit that is off: larger than anything measured (at most some 10^81), so that checks need no second path.
-OFF = 10**100
+OFF: Final = 10**100
 
 
 @dataclass(slots=True)
@@ -66,6 +67,8 @@ class Profile:
     """A limit profile, compiled; fractions in units of 10^-10, times in micro- or nanoseconds."""
 
     limits: Limits
+    confidence: float = field(init=False)
+    var_required: bool = field(init=False)
     position: int = field(init=False)
     sector: int = field(init=False)
     asset_class: int = field(init=False)
@@ -94,6 +97,8 @@ class Profile:
 
     def __post_init__(self) -> None:
         each = self.limits
+        self.confidence = each.var_confidence
+        self.var_required = each.var_required
         self.position = of_float(each.max_position_fraction)
         self.sector = of_float(each.max_sector_fraction)
         self.asset_class = of_float(each.max_asset_class_fraction)

@@ -1,13 +1,14 @@
 """The time an account lives at: the system's, or a simulation's own."""
 
 from datetime import datetime
+from typing import Final
 
 from services.risk.core.outcome import Refused, invalid
 from services.risk.core.state import Account
 from services.risk.core.units import LIVE_SINCE, micros, stamp
 
 # Clocks and time zones differ by less.
-_MOST_AHEAD = 86_400_000_000
+_MOST_AHEAD: Final = 86_400_000_000
 
 
 def time_of(account: Account, given: int | None, now: int) -> int | None:

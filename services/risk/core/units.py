@@ -6,20 +6,21 @@ Comparing whole numbers is exact as decimals are, and many times as fast.
 from datetime import UTC, datetime, timedelta
 from decimal import Context, Decimal
 from functools import lru_cache
+from typing import Final
 
 from shared.money import DECIMAL_PLACES
 
-SCALE: int = 10**DECIMAL_PLACES
-SCALE2: int = SCALE**2
-SCALE3: int = SCALE**3
+SCALE: Final[int] = 10**DECIMAL_PLACES
+SCALE2: Final[int] = SCALE**2
+SCALE3: Final[int] = SCALE**3
 # Basis points in one.
-BPS = 10_000
+BPS: Final = 10_000
 # Sums of many amounts have more digits than one amount may.
-_WIDE = Context(prec=60)
+_WIDE: Final = Context(prec=60)
 # No live market's time lies before 2000; one that does was read in another unit, or never set.
-LIVE_SINCE: int = 946_684_800_000_000
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
+LIVE_SINCE: Final[int] = 946_684_800_000_000
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
 
 
 def units(amount: Decimal) -> int:

@@ -120,7 +120,7 @@ def _tail(state: FirmState, account: Account, found: dict[str, float]) -> list[T
             method="historical",
             value_at_risk=found["value_at_risk"],
             expected_shortfall=found["expected_shortfall"],
-            confidence=account.profile.limits.var_confidence,
+            confidence=account.profile.confidence,
             horizon_days=state.scenarios.source.horizon_days,
             observations=state.scenarios.matrix.scenarios,
             ddof=None,

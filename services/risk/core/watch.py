@@ -1,6 +1,7 @@
 """What follows from a change: breakers trip, open halfway and close, levels change, accounts are stopped."""
 
 from collections.abc import Iterator
+from typing import Final
 
 from services.risk.core.breakers import KILLS, Breaker, Step, limit_of, next_step, threshold_of, tidy
 from services.risk.core.commands import THE_ENGINE, ActivateKillSwitch, ResetBreaker
@@ -14,13 +15,13 @@ from shared.schemas.events import BreakerChanged, LevelChanged, StrategyEnabled
 from shared.schemas.journal import EventKind
 from shared.schemas.kill_switches import KillReason, KillReductions, KillScope, KillSwitchCreate
 
-_STRATEGY = "repeated_execution:"
-_STATES = {
+_STRATEGY: Final = "repeated_execution:"
+_STATES: Final = {
     Step.TRIP: BreakerState.OPEN,
     Step.HALF_OPEN: BreakerState.HALF_OPEN,
     Step.CLOSE: BreakerState.CLOSED,
 }
-_WHY = {
+_WHY: Final = {
     Step.TRIP: "reached its threshold",
     Step.CLEAR: "the condition is gone; the cool-down begins",
     Step.UNCLEAR: "the condition is near again; the cool-down is over",

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from services.risk.core.commands import ActivateKillSwitch, MoveCash, RollBackLimits, SetInstruments, SetLimits
 from services.risk.core.outcome import RefusalKind, Refused
-from services.risk.core.units import amount
+from services.risk.core.units import amount, units
 from services.risk.core.views import account_status
 from shared.schemas.accounts import AccountStatus, CashMovement
 from shared.schemas.decisions import DenialReason
@@ -274,3 +274,19 @@ def test_changed_terms_of_an_instrument_move_its_exposure() -> None:
     other = FUTURE.model_copy(update={"asset_class": AssetClass.INDEX})
     desk.send(SetInstruments((other,), "ada"))
     assert amount(desk.account.gross) == 20_000
+
+
+@pytest.mark.parametrize(("share", "level"), [(Decimal("0.6"), "YELLOW"), (Decimal("0.8"), "ORANGE"), (1, "RED")])
+def test_what_uses_exactly_so_much_of_a_limit_is_in_the_band_that_begins_there(share: Decimal, level: str) -> None:
+    """Quotients are rounded, and may come out a bit below: cash is chosen so that some do."""
+    below, parts = 0, STOCK.model_copy(update={"symbol": "PARTS", "lot_size": Decimal("0.0000000001")})
+    for number in range(1, 200):
+        cash = Decimal(number) * Decimal("7000001.0007")
+        desk = Desk(wide(max_position_fraction=1), str(cash))
+        desk.send(SetInstruments((parts,), "ada"))
+        desk.mark(PARTS=100)
+        decision = desk.order("BUY", cash * share / 100, "PARTS")
+        assert (decision.decision, decision.risk_level) == ("APPROVED", level)
+        assert decision.risk_score == float(share)
+        below += float(units(cash * share)) / float(units(cash)) < float(share)
+    assert below or share == 1

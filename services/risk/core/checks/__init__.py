@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from operator import truediv
+from typing import Final
 
 from services.risk.core.bodies import Broken, OrderTerms
 from services.risk.core.checks import flow, halts, instrument, prices, sizes, tail
@@ -13,13 +14,13 @@ from services.risk.core.valuation import rate_of, rate_symbols
 from shared.schemas.denials import DenialCode
 
 # What a utilisation beyond every measure is shown as: JSON has no infinity.
-BEYOND = 1e9
+BEYOND: Final = 1e9
 
-_SURELY_WITHIN = 0.999999
+_SURELY_WITHIN: Final = 0.999999
 
 Gate = Callable[[Case], Broken | None]
 # Run only where something stops the account at all.
-HALTS: tuple[Gate, ...] = (
+HALTS: Final[tuple[Gate, ...]] = (
     halts.kill_switch,
     halts.not_reconciled,
     halts.doubted_fill,
@@ -27,7 +28,7 @@ HALTS: tuple[Gate, ...] = (
     halts.breaker,
     halts.level,
 )
-GATES: tuple[Gate, ...] = (
+GATES: Final[tuple[Gate, ...]] = (
     instrument.tradable,
     instrument.lot_size,
     instrument.tick_size,
@@ -108,9 +109,10 @@ def _limits(case: Case, found: list[Broken]) -> float:
             found.append(Broken(DenialCode.EQUITY_NOT_POSITIVE, "equity is not positive", value=equity, limit=0.0))
         return BEYOND
     after = with_order(case)
-    worst = max(map(truediv, after, caps))
+    worst = max(map(truediv, after, caps.rounded))
     # The quotient is rounded: near 1 the whole numbers have the word.
     if worst > _SURELY_WITHIN:
+        worst = max(map(truediv, after, caps.exact))
         found += breaches(case, after)
     return worst if worst < BEYOND else BEYOND
 
@@ -118,7 +120,7 @@ def _limits(case: Case, found: list[Broken]) -> float:
 def breaches(case: Case, after: tuple[int, ...]) -> list[Broken]:
     """Return the limits that are broken; what reduces may leave a measure beyond its limit that it does not worsen."""
     found = []
-    for measure, cap, was, will in zip(MEASURES, case.account.capped(), before(case), after, strict=True):
+    for measure, cap, was, will in zip(MEASURES, case.account.capped().exact, before(case), after, strict=True):
         if will > cap and not (case.reduces and will <= was):
             base = measure.base(case.account)
             shares = [each / base if base > 0 else BEYOND for each in (was, will, cap)]

@@ -1,12 +1,14 @@
 """How orders are sent: how many, how alike, against which of one's own."""
 
+from typing import Final
+
 from services.risk.core.bodies import Broken
 from services.risk.core.checks.case import Case, shown
 from services.risk.core.units import BPS, text
 from shared.schemas.decisions import Unit
 from shared.schemas.denials import DenialCode
 
-_NANOSECONDS = 1_000
+_NANOSECONDS: Final = 1_000
 
 
 def duplicate(case: Case) -> Broken | None:

@@ -6,6 +6,7 @@ a call for each would. A measure passes where it is at most its cap; both are wh
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from services.risk.core.checks.case import Case
 from services.risk.core.state import Account
@@ -33,7 +34,7 @@ def _start(scale: int) -> Callable[[Account], int]:
 
 
 # In the order of the tuples of `with_order`, `before` and `Caps.shared`.
-MEASURES: tuple[Measure, ...] = (
+MEASURES: Final[tuple[Measure, ...]] = (
     Measure(DenialCode.POSITION_LIMIT, "position in the symbol", Unit.OF_EQUITY, _equity(1)),
     Measure(DenialCode.SECTOR_LIMIT, "positions in the sector", Unit.OF_EQUITY, _equity(1)),
     Measure(DenialCode.ASSET_CLASS_LIMIT, "positions in the asset class", Unit.OF_EQUITY, _equity(1)),

@@ -1,5 +1,7 @@
 """Can the prices the order is measured with be trusted, and is its own one near them."""
 
+from typing import Final
+
 from services.risk.core.bodies import Broken
 from services.risk.core.checks.case import Case, shown
 from services.risk.core.units import BPS, text
@@ -7,8 +9,8 @@ from shared.schemas.base import Severity
 from shared.schemas.decisions import Unit
 from shared.schemas.denials import DenialCode
 
-_SECOND = 1_000_000
-_CRITICAL = Severity.CRITICAL
+_SECOND: Final = 1_000_000
+_CRITICAL: Final = Severity.CRITICAL
 
 
 def fresh(case: Case) -> Broken | None:

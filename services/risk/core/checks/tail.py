@@ -1,5 +1,7 @@
 """What the portfolio could lose: value at risk and expected shortfall with the order."""
 
+from typing import Final
+
 from services.risk.core.bodies import Broken
 from services.risk.core.checks.case import Case
 from services.risk.core.scenarios import Scenarios, reserved_pnl, tail_after
@@ -7,30 +9,30 @@ from services.risk.core.units import SCALE
 from shared.schemas.decisions import Unit
 from shared.schemas.denials import DenialCode
 
-_CODES = (
+_CODES: Final = (
     (DenialCode.VAR_LIMIT, "value at risk"),
     (DenialCode.EXPECTED_SHORTFALL_LIMIT, "expected shortfall"),
 )
 # A share of nothing is beyond every limit.
-_LEAST_EQUITY = 1e-10
+_LEAST_EQUITY: Final = 1e-10
 
 
 def known(case: Case) -> Broken | None:
     """Deny a symbol whose tail cannot be measured where the profile requires it."""
-    limits, scenarios = case.profile.limits, case.state.scenarios
-    if not limits.var_required or (
-        scenarios is not None and case.position.row is not None and scenarios.enough(limits.var_confidence)
+    profile, scenarios = case.profile, case.state.scenarios
+    if not profile.var_required or (
+        scenarios is not None and case.position.row is not None and scenarios.enough(profile.confidence)
     ):
         return None
     return Broken(
         DenialCode.VAR_UNAVAILABLE,
-        f"there are not enough scenarios for {case.order.symbol} at {limits.var_confidence:g}",
+        f"there are not enough scenarios for {case.order.symbol} at {profile.confidence:g}",
     )
 
 
 def with_order(scenarios: Scenarios, case: Case) -> tuple[float, float] | None:
     """Return VaR and ES over equity with the order; None where its symbol moves with no returns."""
-    held, confidence = case.position, case.profile.limits.var_confidence
+    held, confidence = case.position, case.profile.confidence
     if case.buy:
         high, low = held.highest + case.adds, held.lowest
     else:
@@ -40,7 +42,7 @@ def with_order(scenarios: Scenarios, case: Case) -> tuple[float, float] | None:
 
 def before(scenarios: Scenarios, case: Case) -> tuple[float, float] | None:
     """Return VaR and ES over equity without the order."""
-    return _after(scenarios, case, case.position.reserved, case.profile.limits.var_confidence)
+    return _after(scenarios, case, case.position.reserved, case.profile.confidence)
 
 
 def _after(scenarios: Scenarios, case: Case, furthest: int, confidence: float) -> tuple[float, float] | None:
@@ -76,5 +78,5 @@ def _breach(scenarios: Scenarios, case: Case, found: list[Broken], which: int, v
     if case.reduces and value <= measured:
         return
     code, what = _CODES[which]
-    message = f"{what} at {case.profile.limits.var_confidence:g} over {scenarios.source.horizon_days} d"
+    message = f"{what} at {case.profile.confidence:g} over {scenarios.source.horizon_days} d"
     found.append(Broken(code, message, Unit.OF_EQUITY, measured, value, limit))

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from datetime import date
-from typing import Any
+from typing import Any, Final
 
 from services.risk.core.bodies import Broken, Closed, Decided, Filled, Marked, OrderTerms, Quote, Verdict
 from services.risk.core.units import SCALE, parse, parse_stamp
@@ -141,7 +141,7 @@ def _read_quote(found: dict[str, Any]) -> Quote:
     )
 
 
-READERS: dict[EventKind, Callable[[dict[str, Any]], Any]] = {
+READERS: Final[dict[EventKind, Callable[[dict[str, Any]], Any]]] = {
     EventKind.ORDER_APPROVED: _read_decided,
     EventKind.ORDER_DENIED: _read_decided,
     EventKind.ORDER_CLOSED: _read_closed,

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from json.encoder import encode_basestring
-from typing import Any
+from typing import Any, Final
 
 from services.risk.core.bodies import Broken, Closed, Decided, Filled, Marked, OrderTerms, Quote, Verdict
 from services.risk.core.units import stamp, text
@@ -125,7 +125,7 @@ def _time(value: int | None) -> str:
     return "null" if value is None else f'"{stamp(value)}"'
 
 
-WRITERS: dict[type, Callable[[Any], str]] = {
+WRITERS: Final[dict[type, Callable[[Any], str]]] = {
     Decided: _decided,
     Closed: _closed,
     Filled: _filled,

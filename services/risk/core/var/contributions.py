@@ -6,10 +6,11 @@ from math import sqrt
 
 import numpy as np
 
-from services.risk.core.var.historical import historical, tail_size
+from services.risk.core.var.historical import historical
 from services.risk.core.var.incremental import ReturnMatrix
 from services.risk.core.var.inputs import require_scale
 from services.risk.core.var.result import TailRisk
+from services.risk.core.var.tail import tail_size
 
 
 @dataclass(frozen=True, slots=True)

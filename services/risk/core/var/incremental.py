@@ -4,9 +4,17 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from services.risk.core.var.historical import from_tail, worst
-from services.risk.core.var.inputs import FloatArray, require_amount, require_matrix, require_scale, require_vector
+from services.risk.core.var.historical import from_tail
+from services.risk.core.var.inputs import (
+    LARGEST,
+    FloatArray,
+    require_amount,
+    require_matrix,
+    require_scale,
+    require_vector,
+)
 from services.risk.core.var.result import TailRisk
+from services.risk.core.var.tail import worst
 
 
 class ReturnMatrix:
@@ -17,7 +25,7 @@ class ReturnMatrix:
     finite, and for symbols that are twice or not one a column.
     """
 
-    __slots__ = ("_gains", "_losses", "_row_of", "rows", "symbols")
+    __slots__ = ("_gains", "_losses", "_row_of", "rows", "scenarios", "symbols")
 
     def __init__(self, symbols: Sequence[str], returns: FloatArray) -> None:
         require_matrix(returns, "returns")
@@ -28,14 +36,11 @@ class ReturnMatrix:
         self.symbols = tuple(symbols)
         self.rows: FloatArray = np.array(returns.T, order="C")
         self.rows.flags.writeable = False
+        # How many there are.
+        self.scenarios: int = returns.shape[0]
         self._row_of: dict[str, FloatArray] = {symbol: self.rows[index] for index, symbol in enumerate(self.symbols)}
         self._losses = {symbol: np.minimum(row, 0.0) for symbol, row in self._row_of.items()}
         self._gains = {symbol: np.maximum(row, 0.0) for symbol, row in self._row_of.items()}
-
-    @property
-    def scenarios(self) -> int:
-        """The number of scenarios."""
-        return len(self.rows[0])
 
     def vector(self, symbol: str) -> FloatArray:
         """Return the returns of a symbol, one a scenario. Raises ValueError for a symbol that is not there."""
@@ -84,7 +89,8 @@ class ReturnMatrix:
         return self._losses[symbol] if exposure > 0 else self._gains[symbol]
 
     def _add(self, base: FloatArray, row: FloatArray, symbol: str, change: float) -> FloatArray:
-        require_amount(change, f"the change in exposure to {symbol}")
+        if not -LARGEST <= change <= LARGEST:
+            require_amount(change, f"the change in exposure to {symbol}")
         if base.shape != row.shape:
             raise ValueError(f"the base has the shape {base.shape}, the scenarios {row.shape}")
         after = row * change

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from services.risk.core.var.historical import historical, tail_losses, tail_size
+from services.risk.core.var.historical import historical, tail_losses
 from services.risk.core.var.result import Method, fractions
+from services.risk.core.var.tail import tail_size
 from tests.unit.risk.var.samples import CONFIDENCES, EQUITY, FloatArray, pnl
 
 pytestmark = pytest.mark.unit
