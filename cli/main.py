@@ -32,6 +32,7 @@ _COMMANDS = (
     ("keys", "cli.keys", "keys", "Create, list and revoke API keys."),
     ("migrate", "cli.migrate", "migrate", "Bring the database to the newest schema."),
     ("nginx", "cli.nginx", "nginx", "Write how nginx finds the shards of risk."),
+    ("compile", "cli.compile_core", "compile_core", "Make machine code of the risk core."),
     ("openapi", "cli.openapi", "openapi", "Write docs/openapi from the code."),
     ("configuration", "cli.configuration", "configuration", "Write docs/configuration.md from the settings."),
     ("denials", "cli.denials", "denials", "Write docs/denial-reasons.md from the codes."),

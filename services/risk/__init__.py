@@ -1,1 +1,5 @@
 """The risk service."""
+
+from services.risk import compiled
+
+compiled.use()

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from services.risk.compiled import compiled
 from services.risk.core.bodies import Closed, Decided, Filled
 from services.risk.core.outcome import Event
 from services.risk.core.state import FirmState
@@ -110,7 +111,13 @@ def _record(state: FirmState, event: Event) -> None:
                 by=body.by,
             )
         case EngineStarted() as body:
-            _RISK.info("engine started", build=body.build, configuration=body.configuration_hash, halted=body.halted)
+            _RISK.info(
+                "engine started",
+                build=body.build,
+                configuration=body.configuration_hash,
+                halted=body.halted,
+                compiled=compiled(),
+            )
         case _:
             _audit(event)
 

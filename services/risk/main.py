@@ -11,11 +11,13 @@ from fastapi import APIRouter, Depends, FastAPI
 from services.risk.alike import keep_alike, stops_elsewhere
 from services.risk.cancels import publish_cancels
 from services.risk.checkpoints import journal_hashes, keep_checkpoints
+from services.risk.compiled import compiled
 from services.risk.dependencies import of_this_shard
 from services.risk.direct import direct_routes
 from services.risk.engine import Engine
 from services.risk.gauges import keep_account_gauges
 from services.risk.history import HistoryKeeper
+from services.risk.metrics import COMPILED
 from services.risk.peers import Peers
 from services.risk.routes import accounts, history, journal, market, orders, switches, value_at_risk
 from services.risk.settings import RiskSettings
@@ -36,6 +38,7 @@ def create(settings: RiskSettings | None = None, clock: Clock | None = None) -> 
     settings = settings or settings_of_process(RiskSettings)
     # Orders and their decisions are kept, and in no cycles: a full collection finds next to nothing among very many.
     gc.set_threshold(50_000, 20, 1_000)
+    COMPILED.set(compiled())
     clock = clock or SystemClock()
     # Apart from the requests' pool: a crowd of readers must not keep the engine from its journal.
     database = Database(settings.database_url.get_secret_value(), application_name="risk-engine", pool_size=1)

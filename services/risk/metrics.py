@@ -37,6 +37,7 @@ SHARD_UNCONFIRMED = Gauge(
     ["peer"],
 )
 LEADER = Gauge("risk_is_leader", "1 while this process leads and may approve.")
+COMPILED = Gauge("risk_core_compiled", "1 where decisions are taken in machine code, which `keelson compile` makes.")
 MISMATCH = Gauge("risk_configuration_mismatch", "1 on a standby whose build or configuration is not the leader's.")
 NEWEST_MARK = Gauge(
     "risk_newest_mark_timestamp_seconds", "Time of the newest mark of what is held; NaN where nothing is.", ["account"]

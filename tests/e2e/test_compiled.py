@@ -1,0 +1,112 @@
+"""The core as machine code: made by the command, equal in every decision, never out of date."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cli.compile_core import missing_tools
+from cli.paths import ROOT
+
+_MISSING = missing_tools()
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.timeout(900),
+    pytest.mark.skipif(_MISSING is not None, reason=f"the core cannot be compiled here: {_MISSING}"),
+]
+
+
+def copy_to(folder: Path) -> Path:
+    """Copy the sources, and nothing that was made of them."""
+    for name in ("cli", "gateway", "services", "shared", "strategies", "tests"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    return folder
+
+
+def run(folder: Path, *arguments: str, code: int = 0, **environment: str) -> str:
+    """Run a module of a copy; return what it said on both streams."""
+    done = subprocess.run(
+        [sys.executable, "-m", *arguments],
+        cwd=folder,
+        env={**os.environ, "KEELSON_INTERPRETED": "", **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert done.returncode == code, done.stdout[-5000:]
+    return done.stdout
+
+
+def life(folder: Path, seed: int = 1, steps: int = 50, **environment: str) -> list[str]:
+    return run(folder, "tests.e2e.seeded_life", str(seed), str(steps), **environment).split()
+
+
+@pytest.fixture(scope="module")
+def machine_code(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = copy_to(tmp_path_factory.mktemp("compiled"))
+    assert "compiled: " in run(folder, "cli.main", "compile")
+    return folder
+
+
+@pytest.fixture
+def changed(machine_code: Path) -> Iterator[Path]:
+    """A source of the core whose text a test may change."""
+    path = machine_code / "services/risk/core/checks/prices.py"
+    before = path.read_text()
+    yield path
+    path.write_text(before)
+
+
+def test_the_unit_tests_of_risk_hold_on_machine_code(machine_code: Path) -> None:
+    assert life(machine_code)[0] == "compiled"
+    run(machine_code, "pytest", "tests/unit/risk", "-q", "-p", "no:cacheprovider")
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_life_leaves_the_same_journal(machine_code: Path, seed: int) -> None:
+    how, *compiled = life(machine_code, seed, 1_500)
+    assert how == "compiled"
+    assert life(machine_code, seed, 1_500, KEELSON_INTERPRETED="1") == ["interpreted", *compiled]
+    rows, approved = map(int, compiled[:2])
+    # A life in which nothing happens would say nothing.
+    assert rows > 1_000
+    assert approved > 100
+
+
+def test_changed_sources_are_not_decided_with_by_what_was_compiled_before(machine_code: Path, changed: Path) -> None:
+    changed.write_text(changed.read_text() + "\n# One more line.\n")
+    assert life(machine_code)[0] == "interpreted"
+    changed.write_text(changed.read_text().removesuffix("\n# One more line.\n"))
+    assert life(machine_code)[0] == "compiled"
+
+
+def test_what_cannot_be_compiled_is_said_and_leaves_what_there_was(machine_code: Path, changed: Path) -> None:
+    builds = set((machine_code / ".compiled").iterdir())
+    changed.write_text(changed.read_text() + '\nWRONG: int = "text"\n')
+    said = run(machine_code, "cli.main", "compile", code=1)
+    assert "prices.py" in said
+    assert "could not be compiled" in said
+    assert set((machine_code / ".compiled").iterdir()) == builds
+
+
+def test_it_is_compiled_once(machine_code: Path) -> None:
+    assert "compiled as it is" in run(machine_code, "cli.main", "compile")
+
+
+def test_a_compiler_that_is_not_here_is_named(tmp_path: Path) -> None:
+    said = run(copy_to(tmp_path), "cli.main", "compile", code=2, PATH="")
+    assert "C compiler" in said
+    assert not (tmp_path / ".compiled").exists()
+
+
+def test_removed_code_is_not_used(machine_code: Path) -> None:
+    """Last, as it takes away what the others look at."""
+    assert "removed" in run(machine_code, "cli.main", "compile", "--remove")
+    assert life(machine_code)[0] == "interpreted"
