@@ -53,11 +53,12 @@ def create_app(
     lifespan: Lifespan | None = None,
     direct: Sequence[Direct] = (),
     headers: Mapping[str, str] | None = None,
+    metrics: Callable[[], bytes] = bytes,
 ) -> FastAPI:
     """Return a service with its routers under `/api/v1/<name>`, and `headers` on whatever it answers.
 
-    With ServiceSettings it has a database and Redis; with AppSettings neither. Raises RuntimeError for a
-    route that names no role.
+    With ServiceSettings it has a database and Redis; with AppSettings neither. `metrics` returns what it has to show
+    beside the registries, in Prometheus' text format. Raises RuntimeError for a route that names no role.
     """
     clock = clock or SystemClock()
     storage = _storage(name, settings) if isinstance(settings, ServiceSettings) else None
@@ -104,7 +105,9 @@ def create_app(
     all_checks = {**(storage_checks(name, resources) if storage else {}), **(checks or {})}
     app.include_router(health_router(name, all_checks))
     readiness = ReadinessGauge(all_checks, http_metrics.registry)
-    app.include_router(_metrics_router(http_metrics.registry, readiness), responses=declare(Unauthenticated, Forbidden))
+    app.include_router(
+        _metrics_router(http_metrics.registry, readiness, metrics), responses=declare(Unauthenticated, Forbidden)
+    )
     common = declare(
         MalformedJson,
         Unauthenticated,
@@ -155,7 +158,7 @@ def _log_settings(name: str, settings: AppSettings) -> LogSettings:
     )
 
 
-def _metrics_router(http_metrics: CollectorRegistry, readiness: ReadinessGauge) -> APIRouter:
+def _metrics_router(http_metrics: CollectorRegistry, readiness: ReadinessGauge, more: Callable[[], bytes]) -> APIRouter:
     router = APIRouter(tags=["health"])
 
     @router.get("/metrics", response_class=Response)
@@ -163,7 +166,8 @@ def _metrics_router(http_metrics: CollectorRegistry, readiness: ReadinessGauge) 
         """Return the metrics in Prometheus' text format."""
         await readiness.look()
         # Of the process and the service's own, then of this app's requests.
-        return Response(generate_latest() + generate_latest(http_metrics), media_type=CONTENT_TYPE_LATEST)
+        text = generate_latest() + more() + generate_latest(http_metrics)
+        return Response(text, media_type=CONTENT_TYPE_LATEST)
 
     return router
 

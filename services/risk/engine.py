@@ -1,7 +1,6 @@
 """The one writer: decides in memory, makes it durable, and only then answers."""
 
 import asyncio
-import gc
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -39,6 +38,7 @@ from services.risk.vigil import Vigil
 from shared.clock import Clock
 from shared.database import UNAVAILABLE, Database
 from shared.logging import Category, get_trading_logger
+from shared.memory import settle
 from shared.version import VERSION
 
 _LOG = get_trading_logger("keelson.risk.engine", Category.RISK)
@@ -184,9 +184,7 @@ class Engine:
         await lease.claim(self.shard)
         show_kill_switches(self._replica.state)
         self._vigil.begin()
-        # What is known by now stays: looking for rubbish in it again and again would hold every order up.
-        gc.collect()
-        gc.freeze()
+        settle()
         begin = job((StartEngine(VERSION, self._settings.fingerprint(), self._settings.boot_halted),))
         await self._carry_out(lease, [begin])
         await begin.done

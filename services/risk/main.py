@@ -15,7 +15,7 @@ from services.risk.compiled import compiled
 from services.risk.dependencies import of_this_shard
 from services.risk.direct import direct_routes
 from services.risk.engine import Engine
-from services.risk.gauges import keep_account_gauges
+from services.risk.gauges import AccountGauges, keep_account_gauges
 from services.risk.history import HistoryKeeper
 from services.risk.metrics import COMPILED
 from services.risk.peers import Peers
@@ -44,6 +44,8 @@ def create(settings: RiskSettings | None = None, clock: Clock | None = None) -> 
     database = Database(settings.database_url.get_secret_value(), application_name="risk-engine", pool_size=1)
     engine = Engine(database, clock, settings, partial(restore, database, settings.risk_checkpoint_key_file))
 
+    gauges = AccountGauges()
+
     @asynccontextmanager
     async def lifespan(app: FastAPI, resources: Resources) -> AsyncIterator[None]:
         peers = app.state.peers = Peers(settings, resources.authenticator)
@@ -56,7 +58,7 @@ def create(settings: RiskSettings | None = None, clock: Clock | None = None) -> 
             asyncio.create_task(consume_marks(resources.redis, engine)),
             asyncio.create_task(publish_cancels(resources.redis, engine)),
             asyncio.create_task(keep_alike(engine, peers)),
-            asyncio.create_task(keep_account_gauges(engine)),
+            asyncio.create_task(keep_account_gauges(engine, gauges)),
             asyncio.create_task(keep_snapshots(settings, engine, resources.database)),
             asyncio.create_task(HistoryKeeper(engine, resources.database).keep()),
         ]
@@ -90,6 +92,7 @@ def create(settings: RiskSettings | None = None, clock: Clock | None = None) -> 
         lifespan=lifespan,
         direct=direct_routes(engine),
         headers={SHARD_HEADER: str(engine.shard.number)},
+        metrics=gauges.text,
     )
     app.state.engine = engine
     return app

@@ -1,4 +1,4 @@
-"""What risk measures. The names are an interface: boards and alerts are built on them."""
+"""What risk measures, beside `gauges`. The names are an interface: boards and alerts are built on them."""
 
 from prometheus_client import Counter, Gauge, Histogram
 
@@ -12,13 +12,6 @@ for _verdict in Verdict:
 REJECTED = Counter("trading_orders_rejected_total", "Reasons orders were denied for.", ["reason"])
 FILLS = Counter("trading_fills_total", "Executions booked.")
 OVERFILLS = Counter("trading_overfills_total", "Executions of more than was left of their order.")
-PNL = Gauge("trading_pnl_current", "Profit and loss since the day's start, in the account's currency.", ["account"])
-POSITIONS = Gauge("trading_positions_open", "Symbols held.", ["account"])
-VAR = Gauge("risk_var_current", "Historical value at risk over equity, where it is measured.", ["account"])
-DRAWDOWN = Gauge("risk_drawdown_current", "Fall from the high-water mark over it.", ["account"])
-LEVERAGE = Gauge("risk_leverage_current", "Margined notional over equity.", ["account"])
-BREAKERS = Gauge("risk_circuit_breaker_state", "0 closed, 1 half open, 2 open.", ["account", "breaker"])
-LEVEL = Gauge("risk_level", "0 GREEN, 1 YELLOW, 2 ORANGE, 3 RED, 4 BLACK.", ["account"])
 KILL_SWITCHES = Gauge("risk_kill_switch_active", "Kill switches in force.", ["scope"])
 KILL_ACTIVATIONS = Counter(
     "risk_kill_switch_activations_total",
@@ -39,16 +32,9 @@ SHARD_UNCONFIRMED = Gauge(
 LEADER = Gauge("risk_is_leader", "1 while this process leads and may approve.")
 COMPILED = Gauge("risk_core_compiled", "1 where decisions are taken in machine code, which `keelson compile` makes.")
 MISMATCH = Gauge("risk_configuration_mismatch", "1 on a standby whose build or configuration is not the leader's.")
-NEWEST_MARK = Gauge(
-    "risk_newest_mark_timestamp_seconds", "Time of the newest mark of what is held; NaN where nothing is.", ["account"]
-)
 MARKS_RECEIVED = Counter(
     "risk_marks_received_total", "Marks taken off the stream of marketdata, whatever they changed."
 )
-RECONCILIATION_BREAKS = Gauge(
-    "risk_reconciliation_breaks", "What differed from the broker when they were last compared.", ["account"]
-)
-FILL_DOUBTED = Gauge("risk_fill_doubted", "1 while a fill far from the mark waits for a reconciliation.", ["account"])
 QUEUE = Gauge("risk_queue_used_ratio", "Share of the engine's queue that is taken; at 1 callers get 503.")
 JOURNAL_SEQ = Gauge("risk_journal_seq", "Newest durable row of the journal.")
 COMMIT_SECONDS = Histogram(

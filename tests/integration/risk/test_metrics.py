@@ -9,19 +9,20 @@ import httpx
 import psycopg
 import pytest
 from prometheus_client import REGISTRY
+from prometheus_client.parser import text_string_to_metric_families
 from redis.asyncio import Redis
 
 from services.risk.signing import create_signing_key
 from shared.embedded import EmbeddedPostgres
 from shared.events import MARKS_STREAM, publish
 from shared.roles import Role
+from shared.schemas.breakers import BreakerName
 from shared.schemas.marketdata import MarkMessage
 from tests.harness import plain
 from tests.integration.risk.client import RiskClient, order, until
 from tests.integration.risk.conftest import Running
 
 pytestmark = pytest.mark.integration
-MAIN = {"account": "main"}
 
 
 def value(name: str, **labels: str) -> float | None:
@@ -35,25 +36,40 @@ async def becomes(name: str, expected: float, **labels: str) -> None:
     await until(is_so)
 
 
+async def of_account(risk: RiskClient, name: str, **labels: str) -> float | None:
+    """Return what is shown of the account `main`, as a scraper reads it."""
+    text = (await risk.http.get("/metrics", headers=risk.auth(Role.VIEWER))).text
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            if sample.name == name and sample.labels == {"account": "main", **labels}:
+                return sample.value
+    return None
+
+
+async def account_shows(risk: RiskClient, name: str, expected: float) -> None:
+    async def is_so() -> bool:
+        return await of_account(risk, name) == expected
+
+    await until(is_so)
+
+
 async def test_breaks_with_the_broker_are_shown_until_they_are_gone_and_after_a_restart(run_risk: Running) -> None:
     theirs = {"positions": [{"symbol": "STOCK", "quantity": "7"}, {"symbol": "OTHER", "quantity": "1"}]}
     async with run_risk() as risk:
         await risk.set_up()
-        await becomes("risk_reconciliation_breaks", 0, **MAIN)
+        await account_shows(risk, "risk_reconciliation_breaks", 0)
         await risk.ok("POST", "/accounts/main/reconcile", theirs, Role.ADMIN)
-        await becomes("risk_reconciliation_breaks", 2, **MAIN)
+        await account_shows(risk, "risk_reconciliation_breaks", 2)
     async with run_risk() as risk:
-        # Of the process before: what is shown from here on was read from the journal.
-        REGISTRY._names_to_collectors["risk_reconciliation_breaks"].clear()  # type: ignore[attr-defined]
-        await becomes("risk_reconciliation_breaks", 2, **MAIN)
+        await account_shows(risk, "risk_reconciliation_breaks", 2)
         adopted = {**theirs, "adopt": True, "reason": "their books"}
         await risk.ok("POST", "/accounts/main/reconcile", adopted, Role.ADMIN)
-        await becomes("risk_reconciliation_breaks", 0, **MAIN)
+        await account_shows(risk, "risk_reconciliation_breaks", 0)
 
 
 async def test_the_newest_mark_is_that_of_what_is_held(risk: RiskClient) -> None:
     async def nothing_is_held() -> bool:
-        shown = value("risk_newest_mark_timestamp_seconds", **MAIN)
+        shown = await of_account(risk, "risk_newest_mark_timestamp_seconds")
         return shown is not None and math.isnan(shown)
 
     await until(nothing_is_held)
@@ -61,7 +77,27 @@ async def test_the_newest_mark_is_that_of_what_is_held(risk: RiskClient) -> None
     await risk.fill("o1", "t1", "5")
     marked = datetime.fromisoformat((await risk.ok("GET", "/marks?symbol=STOCK"))["items"][0]["ts_event"])
     await risk.mark("50", "OTHER")
-    await becomes("risk_newest_mark_timestamp_seconds", marked.timestamp(), **MAIN)
+    await account_shows(risk, "risk_newest_mark_timestamp_seconds", marked.timestamp())
+
+
+async def test_the_gauges_of_an_account_are_its_status(risk: RiskClient) -> None:
+    await risk.order("o1", "5")
+    await risk.fill("o1", "t1", "5")
+    await risk.mark("90")
+    await account_shows(risk, "trading_pnl_current", -50)
+    status = await risk.ok("GET", "/accounts/main/status")
+    assert await of_account(risk, "trading_positions_open") == 1
+    assert await of_account(risk, "risk_drawdown_current") == status["drawdown"] > 0
+    assert await of_account(risk, "risk_leverage_current") == status["leverage"] == 0
+    assert await of_account(risk, "risk_level") == 0
+    assert await of_account(risk, "risk_fill_doubted") == 0
+    value_at_risk = await of_account(risk, "risk_var_current")
+    assert value_at_risk is not None
+    assert math.isnan(value_at_risk)
+    shown = {name: await of_account(risk, "risk_circuit_breaker_state", breaker=name) for name in BreakerName}
+    assert shown == dict.fromkeys(BreakerName, 0)
+    await risk.ok("POST", "/kill-switches", {"scope": "ACCOUNT", "target": "main", "reason": "told"}, Role.ADMIN)
+    await account_shows(risk, "risk_level", 4)
 
 
 async def test_every_mark_taken_off_the_stream_is_counted(risk: RiskClient, redis_url: str) -> None:
