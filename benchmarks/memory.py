@@ -32,7 +32,12 @@ def market() -> Iterator[Request]:
 
 
 def accounts() -> Iterator[Request]:
-    limits = {"max_mark_age_seconds": 86_400, "max_messages_per_second": 10**6, "max_message_burst": 10**6}
+    limits = {
+        "max_mark_age_seconds": 86_400,
+        "max_messages_per_second": 10**6,
+        "max_message_burst": 10**6,
+        "max_repeated_executions": 10**6,
+    }
     for number in range(ACCOUNTS):
         account = {"account_id": f"a{number}", "base_currency": "USD", "initial_cash": "1000000", "limits": limits}
         yield "POST", "/accounts", account

@@ -87,6 +87,9 @@ def build(folder: Path) -> None:
         debug_level="0",
         group_name="keelson",
     )
+    for each in extensions:
+        # A product and a sum rounded once where Python rounds twice would be another figure.
+        each.extra_compile_args.append("-ffp-contract=off")
     command = build_ext(Distribution({"name": "keelson", "ext_modules": extensions}))
     command.build_lib, command.build_temp = "../lib", "../objects"
     command.ensure_finalized()

@@ -1,12 +1,19 @@
-"""Print the newest hash of the journal of one account's long life: `python -m tests.e2e.seeded_life SEED STEPS`."""
+"""Print the last hash of the journal of one account's long life: `… -m tests.e2e.seeded_life poor|rich SEED STEPS`."""
 
 import sys
+from decimal import Decimal
 from random import Random
 
 from services.risk.compiled import compiled
+from services.risk.core.chain import Tip, link
+from services.risk.core.commands import SetInstruments, SetScenarios
+from shared.schemas.instruments import AssetClass, Instrument, ScenarioSet
+from tests.unit.risk.desk import START, STOCK, Desk, wide
 from tests.unit.risk.life_samples import SCOPES, TRADED
 from tests.unit.risk.test_properties_life import Life
 
+PARTS = STOCK.model_copy(update={"symbol": "PARTS", "lot_size": Decimal("0.0000000001")})
+RATE = Instrument(symbol="EUR/USD", currency="USD", asset_class=AssetClass.FX, tick_size=Decimal("0.0001"))
 _STATUSES = ("CANCELLED", "EXPIRED", "REJECTED")
 
 
@@ -37,15 +44,69 @@ def step(life: Life, draw: Random) -> None:
             life.reset()
 
 
-def main(seed: int, steps: int) -> None:
-    """Live, and print what is left of it: how it was decided, how many rows, the last one's hash."""
+def poor(seed: int, steps: int) -> tuple[Desk, Tip]:
+    """Live with every kind of thing there is to do."""
     life, draw = Life(), Random(seed)
     for _ in range(steps):
         step(life, draw)
         life.the_books_agree()
-    approved = sum(each.decided.verdict.approved for each in life.desk.account.orders.values())
-    print("compiled" if compiled() else "interpreted", life.tip.seq, approved, life.tip.hash)
+    return life.desk, life.tip
+
+
+def rich(seed: int, steps: int) -> tuple[Desk, Tip]:
+    """Trade amounts of more digits than a float has, near the limits, value at risk and shortfall among them.
+
+    Not so large that their units are beyond the whole numbers of a machine: those machine code computes as Python does.
+    """
+    draw = Random(seed)
+    limits = wide(
+        max_position_fraction=0.3,
+        max_gross_exposure=0.9,
+        max_net_exposure=0.8,
+        max_turnover=300,
+        max_var_fraction=0.0061,
+        max_expected_shortfall_fraction=0.0073,
+        max_messages_per_second=3,
+        max_message_burst=5,
+        max_mark_age_seconds=3,
+        max_order_quantity=Decimal("98765.1234567891"),
+        price_collar_bps=77,
+    )
+    desk, tip = Desk(limits, "98765432.1098765432"), Tip()
+    desk.send(SetInstruments((PARTS, RATE), "ada"))
+    prices = {"PARTS": Decimal("77.0000000003"), "STOCK": Decimal(100), "EURO": Decimal(10), "EUR/USD": Decimal("1.1")}
+    desk.mark(**prices)
+    symbols = ("PARTS", "STOCK", "EURO")
+    returns = {symbol: [draw.gauss(0, 0.01) for _ in range(250)] for symbol in symbols}
+    desk.send(SetScenarios(ScenarioSet(name="drawn", returns=returns), "ada"))
+    for _ in range(steps):
+        symbol, side = draw.choice(symbols), draw.choice(("BUY", "SELL"))
+        quantity = Decimal(draw.randint(1, 10**15)) / 10**10 if symbol == "PARTS" else draw.randint(1, 10**5)
+        decision = desk.order(side, quantity, symbol)
+        most = decision.max_quantity
+        if most:
+            decision = desk.order(side, most, symbol)
+        if decision.decision == "APPROVED":
+            desk.fill(decision, most or quantity, prices[symbol], "0.0000000007")
+        if draw.random() < 0.3:
+            prices[symbol] += Decimal(draw.randint(-50, 50)) / 100
+        if draw.random() < 0.9:
+            desk.mark(**prices)
+        desk.later(draw.random() * 3)
+    for each in desk.journal:
+        row = link(tip, each, START, 1)
+        tip = Tip(row.seq, row.hash)
+    return desk, tip
+
+
+def main(how: str, seed: int, steps: int) -> None:
+    """Live, and print what is left of it: how it was decided, rows, approvals, codes of denials, the last hash."""
+    desk, tip = {"poor": poor, "rich": rich}[how](seed, steps)
+    verdicts = [each.decided.verdict for each in desk.account.orders.values()]
+    codes = sorted({broken.code.value for verdict in verdicts for broken in verdict.broken})
+    how_decided = "compiled" if compiled() else "interpreted"
+    print(how_decided, tip.seq, sum(each.approved for each in verdicts), *codes, tip.hash)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]))
+    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))

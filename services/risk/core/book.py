@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from services.risk.core.scenarios import Scenarios, current_exposures, worst_pnl
 from services.risk.core.state import Account, FirmState
-from services.risk.core.units import SCALE
+from services.risk.core.units import shown
 from services.risk.core.var.incremental import ReturnMatrix
 from services.risk.core.var.inputs import FloatArray
 
@@ -51,4 +51,4 @@ def _scenarios(state: FirmState, account: Account) -> Scenarios | None:
 
 def _book(scenarios: Scenarios, account: Account, exposures: dict[str, float], pnl: FloatArray) -> Book:
     confidence = account.profile.confidence
-    return Book(scenarios.matrix, exposures, pnl, account.equity / SCALE, confidence, scenarios.source.horizon_days)
+    return Book(scenarios.matrix, exposures, pnl, shown(account.equity), confidence, scenarios.source.horizon_days)

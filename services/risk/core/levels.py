@@ -8,7 +8,7 @@ from typing import Final
 from services.risk.core.book import Book, book_of, reserved_book_of
 from services.risk.core.breakers import tidy
 from services.risk.core.state import UNUSED, Account, FirmState
-from services.risk.core.units import SCALE, SCALE2
+from services.risk.core.units import SCALE, SCALE2, quotient
 from services.risk.core.var.historical import historical
 from shared.schemas.breakers import BreakerName
 from shared.schemas.decisions import RiskLevel
@@ -31,7 +31,7 @@ def level_of(utilisation: float) -> RiskLevel:
 
 def share(value: int, of: int) -> float:
     """Return a value as a fraction of another, `BEYOND` where that is not positive."""
-    return tidy(min(value / of, BEYOND)) if of > 0 else (BEYOND if value > 0 else 0.0)
+    return tidy(min(quotient(value, of), BEYOND)) if of > 0 else (BEYOND if value > 0 else 0.0)
 
 
 def measures(state: FirmState, account: Account) -> dict[str, float]:

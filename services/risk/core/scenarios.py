@@ -5,7 +5,7 @@ from typing import Final
 
 from services.risk.core.positions import Position
 from services.risk.core.terms import Terms
-from services.risk.core.units import SCALE3
+from services.risk.core.units import SCALE3, quotient
 from services.risk.core.var.incremental import ReturnMatrix
 from services.risk.core.var.inputs import FloatArray
 from services.risk.core.var.tail import worst
@@ -50,7 +50,7 @@ class Tail:
 
 def exposure(position: Position, quantity: int) -> float:
     """Return the signed money a quantity of a position's instrument moves with, beside the returns of its row."""
-    return quantity * position.moves / SCALE3
+    return quotient(quantity * position.moves, SCALE3)
 
 
 def open_exposure(position: Position, furthest: int) -> float:
@@ -85,7 +85,7 @@ def current_exposures(positions: dict[str, Position]) -> dict[str, float]:
         row = position.row
         if row is not None and position.quantity:
             found[row] = found.get(row, 0) + position.quantity * position.moves
-    return {row: money / SCALE3 for row, money in found.items()}
+    return {row: quotient(money, SCALE3) for row, money in found.items()}
 
 
 def tail_after(

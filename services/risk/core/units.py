@@ -6,6 +6,7 @@ Comparing whole numbers is exact as decimals are, and many times as fast.
 from datetime import UTC, datetime, timedelta
 from decimal import Context, Decimal
 from functools import lru_cache
+from operator import truediv
 from typing import Final
 
 from shared.money import DECIMAL_PLACES
@@ -41,8 +42,8 @@ def of_float(fraction: float) -> int:
 def text(value: int) -> str:
     """Return the shortest plain decimal of units of 10^-10, as `shared.money.format_decimal` does."""
     whole, rest = divmod(abs(value), SCALE)
-    shown = f"{whole}.{rest:010d}".rstrip("0") if rest else str(whole)
-    return f"-{shown}" if value < 0 else shown
+    digits = f"{whole}.{rest:010d}".rstrip("0") if rest else str(whole)
+    return f"-{digits}" if value < 0 else digits
 
 
 def parse(shown: str) -> int:
@@ -55,13 +56,28 @@ def parse(shown: str) -> int:
     return value
 
 
+def quotient(value: int, by: int) -> float:
+    """Return the float nearest to a quotient of whole numbers, however large they are.
+
+    By a function and not by `/`, which machine code takes of floats: where they are rounded first, it may differ in
+    the last bit.
+    """
+    found: float = truediv(value, by)
+    return found
+
+
+def shown(value: int) -> float:
+    """Return units of 10^-10 as they are shown."""
+    return quotient(value, SCALE)
+
+
 def half_even(numerator: int, denominator: int) -> int:
     """Return the quotient rounded to the nearest whole number, halves to even; the denominator is positive."""
-    quotient, rest = divmod(numerator, denominator)
+    whole, rest = divmod(numerator, denominator)
     twice = 2 * rest
-    if twice > denominator or (twice == denominator and quotient & 1):
-        return quotient + 1
-    return quotient
+    if twice > denominator or (twice == denominator and whole & 1):
+        return whole + 1
+    return whole
 
 
 def micros(moment: datetime) -> int:

@@ -7,9 +7,10 @@ from typing import Final
 
 from services.risk.core.bodies import Broken, OrderTerms
 from services.risk.core.checks import flow, halts, instrument, prices, sizes, tail
-from services.risk.core.checks.case import Case, shown
+from services.risk.core.checks.case import Case
 from services.risk.core.checks.measures import MEASURES, before, with_order
 from services.risk.core.state import Account, FirmState
+from services.risk.core.units import quotient, shown
 from services.risk.core.valuation import rate_of, rate_symbols
 from shared.schemas.denials import DenialCode
 
@@ -123,6 +124,6 @@ def breaches(case: Case, after: tuple[int, ...]) -> list[Broken]:
     for measure, cap, was, will in zip(MEASURES, case.account.capped().exact, before(case), after, strict=True):
         if will > cap and not (case.reduces and will <= was):
             base = measure.base(case.account)
-            shares = [each / base if base > 0 else BEYOND for each in (was, will, cap)]
+            shares = [quotient(each, base) if base > 0 else BEYOND for each in (was, will, cap)]
             found.append(Broken(measure.code, measure.what, measure.unit, *(min(each, BEYOND) for each in shares)))
     return found

@@ -86,8 +86,3 @@ def _others(state: FirmState, account: Account, terms: Terms) -> tuple[tuple[str
         if underlying is not None:
             found.append((terms.underlying, underlying))
     return tuple(found)
-
-
-def shown(value: int) -> float:
-    """Return units of 10^-10 as they are shown."""
-    return value / SCALE

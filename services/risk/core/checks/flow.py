@@ -3,8 +3,8 @@
 from typing import Final
 
 from services.risk.core.bodies import Broken
-from services.risk.core.checks.case import Case, shown
-from services.risk.core.units import BPS, text
+from services.risk.core.checks.case import Case
+from services.risk.core.units import BPS, quotient, shown, text
 from shared.schemas.decisions import Unit
 from shared.schemas.denials import DenialCode
 
@@ -20,7 +20,7 @@ def duplicate(case: Case) -> Broken | None:
     sent = case.account.recent.get((order.strategy_id, order.symbol, order.buy, order.quantity, order.limit))
     if sent is None or case.now - sent >= window:
         return None
-    age = (case.now - sent) / 1_000_000
+    age = quotient(case.now - sent, 1_000_000)
     message = f"the same order was sent {age:.3f} s ago"
     return Broken(DenialCode.DUPLICATE_ORDER, message, Unit.SECONDS, value=age, limit=window / 1_000_000)
 

@@ -1,8 +1,8 @@
 """Is the instrument tradable, and the order in its units."""
 
 from services.risk.core.bodies import Broken
-from services.risk.core.checks.case import Case, shown
-from services.risk.core.units import text
+from services.risk.core.checks.case import Case
+from services.risk.core.units import shown, text
 from shared.schemas.decisions import Unit
 from shared.schemas.denials import DenialCode
 

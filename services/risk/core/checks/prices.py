@@ -3,8 +3,8 @@
 from typing import Final
 
 from services.risk.core.bodies import Broken
-from services.risk.core.checks.case import Case, shown
-from services.risk.core.units import BPS, text
+from services.risk.core.checks.case import Case
+from services.risk.core.units import BPS, quotient, shown, text
 from shared.schemas.base import Severity
 from shared.schemas.decisions import Unit
 from shared.schemas.denials import DenialCode
@@ -23,7 +23,7 @@ def fresh(case: Case) -> Broken | None:
     if age <= case.profile.mark_age:
         return None
     limit = float(case.profile.limits.max_mark_age_seconds)
-    seconds = age / _SECOND
+    seconds = quotient(age, _SECOND)
     return Broken(
         DenialCode.MARK_STALE, f"the mark of {name} is {seconds:.0f} s old", Unit.SECONDS, seconds, seconds, limit
     )
@@ -55,7 +55,7 @@ def collar(case: Case) -> Broken | None:
     beyond = limit - mark if case.order.buy else mark - limit
     if beyond * BPS <= case.profile.collar_bps * mark:
         return None
-    bps = beyond / mark * BPS
+    bps = quotient(beyond, mark) * BPS
     side = "above" if case.order.buy else "below"
     message = f"the limit price is {bps:.0f} bps {side} the mark {text(mark)}"
     return Broken(DenialCode.PRICE_COLLAR, message, Unit.BPS, value=bps, limit=float(case.profile.collar_bps))

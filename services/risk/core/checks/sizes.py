@@ -1,8 +1,8 @@
 """How large the order itself is."""
 
 from services.risk.core.bodies import Broken
-from services.risk.core.checks.case import Case, shown
-from services.risk.core.units import SCALE, SCALE2
+from services.risk.core.checks.case import Case
+from services.risk.core.units import SCALE, SCALE2, quotient, shown
 from shared.schemas.decisions import Unit
 from shared.schemas.denials import DenialCode
 
@@ -28,12 +28,12 @@ def liquidity(case: Case) -> Broken | None:
     volume, limit = case.terms.daily_volume, case.profile.order_volume
     if not volume or case.order.quantity * SCALE <= volume * limit:
         return None
-    share = case.order.quantity / volume
+    share = quotient(case.order.quantity, volume)
     return Broken(
         DenialCode.LIQUIDITY_LIMIT,
         "units of the order over daily volume",
         Unit.OF_DAILY_VOLUME,
         0.0,
         share,
-        limit / SCALE,
+        shown(limit),
     )

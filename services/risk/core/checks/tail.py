@@ -5,7 +5,7 @@ from typing import Final
 from services.risk.core.bodies import Broken
 from services.risk.core.checks.case import Case
 from services.risk.core.scenarios import Scenarios, reserved_pnl, tail_after
-from services.risk.core.units import SCALE
+from services.risk.core.units import shown
 from shared.schemas.decisions import Unit
 from shared.schemas.denials import DenialCode
 
@@ -51,7 +51,7 @@ def _after(scenarios: Scenarios, case: Case, furthest: int, confidence: float) -
         return None
     pnl = reserved_pnl(scenarios, account.positions, account.tail)
     found = tail_after(scenarios, pnl, position, furthest, confidence)
-    equity = max(account.equity / SCALE, _LEAST_EQUITY)
+    equity = max(shown(account.equity), _LEAST_EQUITY)
     return found[0] / equity, found[1] / equity
 
 
