@@ -18,8 +18,9 @@ FOLDER = ROOT / ".compiled"
 
 
 def sources() -> list[Path]:
-    """Return the files that machine code depends on: the core, and the contracts it reads and writes."""
-    return [*sorted((ROOT / "services/risk/core").rglob("*.py")), *sorted((ROOT / "shared/schemas").rglob("*.py"))]
+    """Return the files machine code depends on: the core, the contracts it reads and writes, and what compiles it."""
+    patterns = ("services/risk/core/**/*.py", "shared/schemas/**/*.py", "cli/core_build.py")
+    return [path for pattern in patterns for path in sorted(ROOT.glob(pattern))]
 
 
 def build_name() -> str:
