@@ -1,9 +1,13 @@
 """`keelson compile`: make machine code of the risk core, which decides about twice as fast."""
 
+import fcntl
+import os
 import shutil
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,7 +15,7 @@ from typing import Annotated
 
 import typer
 
-from services.risk.compiled import FOLDER, ROOT, build_name
+from services.risk.compiled import FOLDER, ROOT, build_name, is_whole
 
 
 def compile_core(
@@ -25,16 +29,43 @@ def compile_core(
     if (missing := missing_tools()) is not None:
         typer.echo(missing, err=True)
         raise typer.Exit(2)
+    try:
+        FOLDER.mkdir(mode=0o755, exist_ok=True)
+        # Machine code is no secret: whoever may run the sources may run it, whatever the mask here.
+        FOLDER.chmod(0o755)
+        with _alone():
+            _compile()
+    except OSError as error:
+        typer.echo(f"{FOLDER} cannot be written: {error}", err=True)
+        raise typer.Exit(1) from None
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Wait until nobody else compiles."""
+    descriptor = os.open(FOLDER, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _compile() -> None:
     build = FOLDER / build_name()
-    if build.is_dir():
+    if is_whole(build):
         typer.echo("the core is compiled as it is")
         return
     typer.echo("compiling the core of risk; this takes about a minute")
-    FOLDER.mkdir(exist_ok=True)
     # Beside its place, so that it comes there whole or not at all.
     with TemporaryDirectory(dir=FOLDER, prefix="unfinished-") as folder:
         made = subprocess.run(
-            [sys.executable, "-m", "cli.core_build", folder], cwd=ROOT, capture_output=True, text=True, check=False
+            [sys.executable, "-m", "cli.core_build", folder],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+            umask=0o022,
         )
         if made.returncode:
             typer.echo(f"{made.stdout}{made.stderr}".strip(), err=True)

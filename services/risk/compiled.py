@@ -32,12 +32,17 @@ def build_name() -> str:
     return digest.hexdigest()[:16]
 
 
+def is_whole(build: Path) -> bool:
+    """Tell whether a folder has machine code: the library that all its modules share."""
+    return (build / f"keelson__mypyc{EXTENSION_SUFFIXES[0]}").is_file()
+
+
 def use() -> None:
     """Let the core's modules be imported from machine code, where there is some and nobody minds."""
-    if not FOLDER.is_dir() or os.environ.get("KEELSON_INTERPRETED"):
+    if os.environ.get("KEELSON_INTERPRETED") or not os.access(FOLDER, os.R_OK | os.X_OK):
         return
     build = FOLDER / build_name()
-    if build.is_dir():
+    if is_whole(build):
         # Its modules look for the library they share among those that are imported by their whole name.
         sys.path.append(str(build))
         core.__path__.insert(0, str(build / "services/risk/core"))

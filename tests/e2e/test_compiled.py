@@ -110,6 +110,34 @@ def test_it_is_compiled_once(machine_code: Path) -> None:
     assert "compiled as it is" in run(machine_code, "cli.main", "compile")
 
 
+def test_machine_code_that_lost_its_library_is_made_again_and_by_one_of_two(machine_code: Path) -> None:
+    for library in (machine_code / ".compiled").glob("*/keelson__mypyc*"):
+        library.unlink()
+    assert life(machine_code)[0] == "interpreted"
+    command = [sys.executable, "-m", "cli.main", "compile"]
+    both = [
+        subprocess.Popen(command, cwd=machine_code, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        for _ in range(2)
+    ]
+    said = "".join(each.communicate(timeout=600)[0] for each in both)
+    assert [each.returncode for each in both] == [0, 0], said
+    assert said.count("processes that start") == said.count("compiled as it is") == 1
+    assert life(machine_code)[0] == "compiled"
+
+
+def test_machine_code_is_for_whoever_runs_the_sources(machine_code: Path) -> None:
+    made = [path for path in (machine_code / ".compiled").rglob("*") if path.is_dir() or path.suffix == ".so"]
+    assert len(made) > 40
+    assert all(path.stat().st_mode & 0o004 for path in [machine_code / ".compiled", *made])
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    copy_to(tmp_path)
+    (tmp_path / ".compiled").write_text("no folder")
+    assert "cannot be written" in run(tmp_path, "cli.main", "compile", code=1)
+    assert life(tmp_path)[0] == "interpreted"
+
+
 def test_a_compiler_that_is_not_here_is_named(tmp_path: Path) -> None:
     said = run(copy_to(tmp_path), "cli.main", "compile", code=2, PATH="")
     assert "C compiler" in said
