@@ -32,7 +32,7 @@ async def state_of(risk: RiskClient) -> str:
 
 
 def _text(state: FirmState) -> str:
-    return write(state)
+    return "\n".join(write(state))
 
 
 def snapshots(url: str) -> list[tuple[Any, ...]]:
@@ -51,7 +51,7 @@ async def folded(url: str, key_file: Path | None = None) -> tuple[int, str]:
     try:
         replica = Replica(partial(restore, database, key_file))
         rows = await replica.catch_up(follow_pages(database))
-        return rows, write(replica.state)
+        return rows, _text(replica.state)
     finally:
         await database.dispose()
 

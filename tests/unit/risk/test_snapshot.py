@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from services.risk.core import bodies, breakers, positions, state
 from services.risk.core.bodies import Quote
-from services.risk.core.chain import event_of
+from services.risk.core.chain import Tip, event_of
 from services.risk.core.commands import (
     AcknowledgeKill,
     AcknowledgeReplace,
@@ -24,7 +24,8 @@ from services.risk.core.commands import (
     StartEngine,
 )
 from services.risk.core.evolve import evolve
-from services.risk.core.snapshot import FORMAT, read, write
+from services.risk.core.snapshot import FORMAT, read, sealed, write
+from services.risk.core.snapshot.sealed import seal, unseal
 from services.risk.core.state import FirmState
 from services.risk.core.units import micros, units
 from services.risk.core.views import account_status
@@ -46,7 +47,7 @@ def comparable(found: FirmState) -> Any:
 
 def assert_same(one: FirmState, other: FirmState) -> None:
     assert comparable(one) == comparable(other)
-    assert write(one) == write(other)
+    assert list(write(one)) == list(write(other))
     for name, account in one.accounts.items():
         assert account_status(one, account) == account_status(other, other.accounts[name])
 
@@ -120,7 +121,28 @@ def test_a_flat_position_whose_instrument_changed_is_valued_by_what_it_is_on_now
 @pytest.mark.parametrize("text", ["", "{}", "[]", "null", '{"accounts":1}', "x" * 100])
 def test_what_is_no_state_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="not a state"):
-        read(text)
+        read([text])
+
+
+def test_a_state_without_one_of_its_accounts_is_refused() -> None:
+    firm, account = write(Desk().state)
+    for lines in ([], [firm], [account], [firm, account, account]):
+        with pytest.raises(ValueError, match="not a state"):
+            read(lines)
+
+
+def test_what_is_sealed_is_found_again_however_long_its_lines_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = Desk()
+    desk.fill(desk.order(quantity=10), 4, 100)
+    made = seal(desk.state, Tip(desk.state.last_seq, "0" * 64))
+    for at_once in (1, 7, 100_000):
+        monkeypatch.setattr(sealed, "_AT_ONCE", at_once)
+        assert_same(unseal(made), desk.state)
+    for content in (made.content[:-1], made.content[:10], b"", b"x" * 50):
+        with pytest.raises(ValueError, match="damaged"):
+            unseal(replace(made, content=content))
+    with pytest.raises(ValueError, match="not what was written"):
+        unseal(replace(made, digest="0" * 64))
 
 
 @settings(max_examples=100, deadline=None)
@@ -128,11 +150,11 @@ def test_what_is_no_state_is_refused(text: str) -> None:
 def test_a_state_with_a_part_missing_is_refused(data: st.DataObject) -> None:
     desk = Desk()
     desk.fill(desk.order(quantity=10), 4, 100)
-    document = json.loads(write(desk.state))
-    part = data.draw(st.sampled_from([document, document["accounts"][0]]))
+    documents = [json.loads(line) for line in write(desk.state)]
+    part = data.draw(st.sampled_from(documents))
     del part[data.draw(st.sampled_from(sorted(part)))]
     with pytest.raises(ValueError, match="not a state"):
-        read(json.dumps(document))
+        read(map(json.dumps, documents))
 
 
 def test_whoever_changes_what_a_state_is_made_of_raises_the_format() -> None:
@@ -145,4 +167,4 @@ def test_whoever_changes_what_a_state_is_made_of_raises_the_format() -> None:
     ]
     names = sorted(f"{kind.__name__}.{each.name}" for kind in kinds for each in fields(kind))
     digest = sha256(" ".join(names).encode()).hexdigest()[:16]
-    assert (FORMAT, digest) == (2, "c63850562b2cfbd0")
+    assert (FORMAT, digest) == (3, "c63850562b2cfbd0")

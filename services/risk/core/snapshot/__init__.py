@@ -1,10 +1,13 @@
-"""The state as one text, and back: what the fold of a long journal begins with.
+"""The state as lines of text, and back: what the fold of a long journal begins with.
+
+First what is the firm's, then a line for each account: nobody has to hold the text of all of them at once.
 
 Facts are written, and sums with them, as they are: what is read is the state that was written, not one like it.
 What only points to other parts of the state is put together again.
 """
 
 import json
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -13,7 +16,7 @@ from services.risk.core.positions import HeldMark
 from services.risk.core.scenarios import Scenarios
 from services.risk.core.snapshot.accounts import read_account, write_account
 from services.risk.core.snapshot.fields import Fields
-from services.risk.core.state import FirmState
+from services.risk.core.state import Account, FirmState
 from services.risk.core.terms import Terms
 from services.risk.core.valuation import enlist
 from services.risk.core.var.incremental import ReturnMatrix
@@ -22,37 +25,51 @@ from shared.schemas.instruments import Instrument, ScenarioSet
 from shared.schemas.kill_switches import KillSwitchView
 
 # Raised by every change of what is written: a snapshot of another format is passed over, and the journal folded.
-FORMAT = 2
+FORMAT = 3
 
 _MARK = Fields(HeldMark, quality=Severity)
 
 
-def write(state: FirmState) -> str:
-    """Return the state's text; the same state has the same text."""
+def write(state: FirmState) -> Iterator[str]:
+    """Yield the lines of a state; the same state has the same lines."""
     scenarios = state.scenarios
-    document = {
-        "last_seq": state.last_seq,
-        "kill_epoch": state.kill_epoch,
-        "leader": state.leader,
-        "heartbeats": state.heartbeats,
-        "instruments": [each.instrument.model_dump(mode="json") for each in state.instruments.values()],
-        "marks": [[*key, _MARK.write(mark)] for key, mark in state.marks.items()],
-        "kill_switches": [each.model_dump(mode="json") for each in state.kill_switches.values()],
-        "scenarios": scenarios and [scenarios.source.model_dump(mode="json"), scenarios.seq],
-        "accounts": [write_account(each) for each in state.accounts.values()],
-    }
-    return json.dumps(document, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    yield _line(
+        {
+            "last_seq": state.last_seq,
+            "kill_epoch": state.kill_epoch,
+            "leader": state.leader,
+            "heartbeats": state.heartbeats,
+            "instruments": [each.instrument.model_dump(mode="json") for each in state.instruments.values()],
+            "marks": [[*key, _MARK.write(mark)] for key, mark in state.marks.items()],
+            "kill_switches": [each.model_dump(mode="json") for each in state.kill_switches.values()],
+            "scenarios": scenarios and [scenarios.source.model_dump(mode="json"), scenarios.seq],
+            "accounts": len(state.accounts),
+        }
+    )
+    for account in state.accounts.values():
+        yield _line(write_account(account))
 
 
-def read(text: str) -> FirmState:
-    """Return the state of a text. Raises ValueError where it is not one that `write` gave."""
+def read(lines: Iterable[str]) -> FirmState:
+    """Return the state of lines. Raises ValueError where they are not those that `write` gave."""
+    remaining = iter(lines)
     try:
-        return _state(json.loads(text))
+        firm = json.loads(next(remaining, ""))
+        state = _firm(firm)
+        for _ in range(firm["accounts"]):
+            _put(read_account(json.loads(next(remaining, "")), state), state)
+        if next(remaining, None) is not None:
+            raise ValueError("there is more than its accounts")
+        return state
     except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
         raise ValueError(f"not a state: {error!r}") from error
 
 
-def _state(found: dict[str, Any]) -> FirmState:
+def _line(document: dict[str, Any]) -> str:
+    return json.dumps(document, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def _firm(found: dict[str, Any]) -> FirmState:
     state = FirmState(
         kill_epoch=found["kill_epoch"],
         heartbeats=found["heartbeats"],
@@ -72,10 +89,11 @@ def _state(found: dict[str, Any]) -> FirmState:
         source, seq = ScenarioSet.model_validate(found["scenarios"][0]), found["scenarios"][1]
         matrix = ReturnMatrix(list(source.returns), np.array(list(source.returns.values()), dtype=np.float64).T)
         state.scenarios = Scenarios(source, matrix, frozenset(source.returns), seq)
-    for each in found["accounts"]:
-        account = read_account(each, state)
-        state.accounts[account.account_id] = account
-        state.by_simulation.setdefault(account.simulation_id, []).append(account)
-        for position in account.positions.values():
-            enlist(state, account, position)
     return state
+
+
+def _put(account: Account, state: FirmState) -> None:
+    state.accounts[account.account_id] = account
+    state.by_simulation.setdefault(account.simulation_id, []).append(account)
+    for position in account.positions.values():
+        enlist(state, account, position)
