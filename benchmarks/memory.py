@@ -23,11 +23,12 @@ NOW = datetime.now(UTC).isoformat()
 Request = tuple[str, str, dict[str, Any]]
 
 
-def market() -> Iterator[Request]:
-    instruments = [
-        {"symbol": symbol, "currency": "USD", "asset_class": "EQUITY", "tick_size": "0.01"} for symbol in SYMBOLS
-    ]
-    yield "PUT", "/instruments", {"instruments": instruments}
+def instruments() -> Iterator[Request]:
+    known = [{"symbol": symbol, "currency": "USD", "asset_class": "EQUITY", "tick_size": "0.01"} for symbol in SYMBOLS]
+    yield "PUT", "/instruments", {"instruments": known}
+
+
+def marks() -> Iterator[Request]:
     yield "POST", "/marks", {"marks": [{"symbol": symbol, "price": PRICE, "ts_event": NOW} for symbol in SYMBOLS]}
 
 
@@ -93,6 +94,7 @@ async def send(url: str, token: str, requests: Iterable[Request]) -> None:
             for method, path, content in waiting:
                 answer = await client.request(method, path, json=content)
                 assert answer.is_success, answer.text
+                assert "DENIED" not in answer.text, answer.text
 
         await asyncio.gather(*(one() for _ in range(CONNECTIONS)))
 
@@ -112,7 +114,7 @@ def main() -> None:
         with process(["cli.supervisor.serve", "risk"], found.environment()) as risk:
             answering([risk], "/readyz")
             show("idle", risk)
-            for made in (market(), accounts(), positions()):
+            for made in (instruments(), marks(), accounts(), positions()):
                 asyncio.run(send(risk, token, made))
             show(f"{ACCOUNTS:,} accounts of {len(SYMBOLS)} positions", risk)
             for made in (orders(), fills()):

@@ -1,5 +1,7 @@
 """From the wire into the core."""
 
+from sys import intern
+
 from services.risk.core.bodies import OrderTerms, Quote
 from services.risk.core.units import micros, units
 from shared.journal import canonical
@@ -11,8 +13,9 @@ def order_terms(order: Order) -> OrderTerms:
     """Return an order in fixed point."""
     return OrderTerms(
         order.client_order_id,
-        order.strategy_id,
-        order.symbol,
+        # Kept with every order: of names that many share, one copy is enough.
+        intern(order.strategy_id),
+        intern(order.symbol),
         order.side is Side.BUY,
         units(order.quantity),
         units(order.limit_price) if order.limit_price else 0,

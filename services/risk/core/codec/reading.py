@@ -1,7 +1,12 @@
-"""Bodies of the frequent events, read by hand; older ones too."""
+"""Bodies of the frequent events, read by hand; older ones too.
+
+Names that many rows share are interned: each row would keep a copy of its own otherwise.
+"""
 
 from collections.abc import Callable
 from datetime import date
+from functools import lru_cache
+from sys import intern
 from typing import Any, Final
 
 from services.risk.core.bodies import Broken, Closed, Decided, Filled, Marked, OrderTerms, Quote, Verdict
@@ -14,6 +19,11 @@ from shared.schemas.journal import EventKind
 from shared.schemas.orders import OrderStatus
 
 
+@lru_cache(maxsize=64)
+def _day(shown: str) -> date:
+    return date.fromisoformat(shown)
+
+
 def read_order(found: dict[str, Any]) -> OrderTerms:
     """Return an order from its JSON object."""
     limit, parent, telemetry, ts = (
@@ -24,12 +34,12 @@ def read_order(found: dict[str, Any]) -> OrderTerms:
     )
     return OrderTerms(
         found["client_order_id"],
-        found["strategy_id"],
-        found["symbol"],
+        intern(found["strategy_id"]),
+        intern(found["symbol"]),
         found["side"] == "BUY",
         parse(found["quantity"]),
         parse(limit) if limit else 0,
-        found["time_in_force"],
+        intern(found["time_in_force"]),
         found["reduce_only"],
         found.get("parent_order_id"),
         parse(parent) if parent else 0,
@@ -68,26 +78,26 @@ def _read_broken(found: dict[str, Any]) -> Broken:
 def _read_decided(found: dict[str, Any]) -> Decided:
     mark = found["mark"]
     return Decided(
-        found["account_id"],
+        intern(found["account_id"]),
         found["simulation_id"],
-        date.fromisoformat(found["session_date"]),
+        _day(found["session_date"]),
         read_order(found["order"]),
         read_verdict(found["decision"]),
         parse(mark["price"]) if mark else 0,
         parse_stamp(mark["ts_event"]) if mark else 0,
-        found["by"],
+        intern(found["by"]),
         found["correlation_id"],
     )
 
 
 def _read_closed(found: dict[str, Any]) -> Closed:
     return Closed(
-        found["account_id"],
+        intern(found["account_id"]),
         found["client_order_id"],
         OrderStatus(found["status"]),
         found["reason"],
         parse(found["leaves_quantity"]),
-        found["by"],
+        intern(found["by"]),
         parse_stamp(found["ts_event"]),
     )
 
@@ -95,18 +105,18 @@ def _read_closed(found: dict[str, Any]) -> Closed:
 def _read_filled(found: dict[str, Any]) -> Filled:
     rate, telemetry = found.get("fx_rate"), found["telemetry"]
     return Filled(
-        found["account_id"],
+        intern(found["account_id"]),
         found["simulation_id"],
-        date.fromisoformat(found["session_date"]),
+        _day(found["session_date"]),
         found["trade_id"],
         found["client_order_id"],
-        found["strategy_id"],
-        found["symbol"],
+        intern(found["strategy_id"]),
+        intern(found["symbol"]),
         found["side"] == "BUY",
         parse(found["price"]),
         parse(found["quantity"]),
         parse(found["fee"]),
-        found["currency"],
+        intern(found["currency"]),
         parse(found["multiplier"]),
         parse(rate) if rate else SCALE,
         parse(found["realised_pnl"]),
@@ -114,7 +124,7 @@ def _read_filled(found: dict[str, Any]) -> Filled:
         OrderStatus(found["order_status"]),
         parse(found["leaves_quantity"]),
         canonical(telemetry) if telemetry else None,
-        found["by"],
+        intern(found["by"]),
         parse_stamp(found["ts_event"]),
         parse(found.get("overfilled_quantity", "0")),
         found.get("doubted", False),
@@ -133,7 +143,7 @@ def _read_marked(found: dict[str, Any]) -> Marked:
 def _read_quote(found: dict[str, Any]) -> Quote:
     delta = found.get("delta")
     return Quote(
-        found["symbol"],
+        intern(found["symbol"]),
         parse(found["price"]),
         parse_stamp(found["ts_event"]),
         None if delta is None else parse(delta),

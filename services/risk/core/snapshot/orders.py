@@ -1,6 +1,7 @@
 """Orders in a snapshot."""
 
 from datetime import date
+from sys import intern
 from typing import Any
 
 from services.risk.core.bodies import Broken, Decided, OrderTerms, Verdict
@@ -10,11 +11,14 @@ from shared.schemas.decisions import DecisionContent, RiskLevel, Unit
 from shared.schemas.denials import DenialCode
 from shared.schemas.orders import OrderStatus
 
-_TERMS = Fields(OrderTerms)
+# Names that many orders share are interned: each would keep a copy of its own otherwise.
+_TERMS = Fields(OrderTerms, strategy_id=intern, symbol=intern, time_in_force=intern)
 # By its name: the class itself takes a member's text and gravity too.
 _BROKEN = Fields(Broken, code=lambda name: DenialCode[name], unit=Unit)
 _VERDICT = Fields(Verdict, without=frozenset({"broken"}), level=RiskLevel)
-_DECIDED = Fields(Decided, without=frozenset({"order", "verdict"}), session_date=date.fromisoformat)
+_DECIDED = Fields(
+    Decided, without=frozenset({"order", "verdict"}), account_id=intern, by=intern, session_date=date.fromisoformat
+)
 _RECORD = Fields(OrderRecord, without=frozenset({"order", "decided", "replacement", "replaced"}), status=OrderStatus)
 _REPLACEMENT = Fields(Replacement)
 _REPLACED = Fields(Replaced, without=frozenset({"content"}))
