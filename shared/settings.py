@@ -112,7 +112,9 @@ class AppSettings(BaseSettings):
         if self.environment != "production":
             return self
         problems = [
-            f"{PREFIX}{name.upper()} looks like a placeholder or is shorter than {_SHORTEST_SECRET} characters"
+            f"{PREFIX}{name.upper()} has no password"
+            if not secret
+            else f"{PREFIX}{name.upper()} looks like a placeholder or is shorter than {_SHORTEST_SECRET} characters"
             for name, secret in self._secrets()
             if len(secret) < _SHORTEST_SECRET or _PLACEHOLDER.search(secret)
         ]

@@ -103,7 +103,7 @@ class TestProduction:
             self.load(environment, DATABASE_URL="postgresql://keelson:changeme-now-please@db/keelson")
 
     def test_a_url_without_a_password_is_refused(self, environment: pytest.MonkeyPatch) -> None:
-        with pytest.raises(SettingsError, match="TRADING_REDIS_URL looks like"):
+        with pytest.raises(SettingsError, match="TRADING_REDIS_URL has no password"):
             self.load(environment, REDIS_URL="redis://redis:6379/0")
 
     def test_no_authentication_is_refused(self, environment: pytest.MonkeyPatch) -> None:
