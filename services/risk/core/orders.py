@@ -3,10 +3,11 @@
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from services.risk.core.bodies import Broken, Closed, Decided, OrderTerms, Verdict
+from services.risk.core.bodies import Closed, Decided, OrderTerms, Verdict
 from services.risk.core.checks import Evaluation, evaluate
 from services.risk.core.codec.writing import reason, verdict_text
 from services.risk.core.commands import AcknowledgeReplace, CloseOrder, PlaceOrder, ReplaceOrder
+from services.risk.core.largest import largest_passing
 from services.risk.core.levels import FIRST_BAND, level_of
 from services.risk.core.outcome import Event, Outcome, Refused, conflict, invalid, not_found
 from services.risk.core.state import OPEN, Account, FirmState, OrderRecord
@@ -24,25 +25,6 @@ _APPROVED: Final = EventKind.ORDER_APPROVED
 _DENIED: Final = EventKind.ORDER_DENIED
 _GREEN: Final = RiskLevel.GREEN
 _LAST_BITS: Final = 0.001
-# A smaller order would break these too: there is no largest quantity that would have passed.
-_WHATEVER_THE_SIZE: Final = frozenset(
-    {
-        DenialCode.NOT_RECONCILED,
-        DenialCode.INSTRUMENT_UNKNOWN,
-        DenialCode.INSTRUMENT_NOT_TRADABLE,
-        DenialCode.TICK_SIZE,
-        DenialCode.MESSAGE_RATE,
-        DenialCode.REPEATED_EXECUTION,
-        DenialCode.PRICE_COLLAR,
-        DenialCode.FX_RATE_MISSING,
-        DenialCode.MARK_MISSING,
-        DenialCode.MARK_STALE,
-        DenialCode.MARK_QUALITY,
-        DenialCode.MAX_OPEN_ORDERS,
-        DenialCode.SELF_MATCH,
-        DenialCode.VAR_UNAVAILABLE,
-    }
-)
 
 
 def place_order(state: FirmState, command: PlaceOrder, now: int) -> Outcome:
@@ -94,7 +76,7 @@ def judge(
         if broken[0].code is DenialCode.KILL_SWITCH_ACTIVE:
             level = RiskLevel.BLACK
         # A switch may let reductions through: then there is a case, and a smaller order may be one.
-        most = largest_passing(state, account, order, now, broken, replaces) if found.case else 0
+        most = largest_passing(state, account, order, now, found, replaces)
     return Verdict(
         not broken,
         broken,
@@ -105,28 +87,6 @@ def judge(
         state.kill_epoch,
         now,
     )
-
-
-def largest_passing(
-    state: FirmState, account: Account, order: OrderTerms, now: int, broken: list[Broken], replaces: int | None = None
-) -> int:
-    """Return the largest quantity, in whole lots and at most the order's, that would pass; 0 where none would.
-
-    By bisection: what passes at one size passes at every smaller one.
-    """
-    if any(each.code in _WHATEVER_THE_SIZE for each in broken):
-        return 0
-    lot = state.instruments[order.symbol].lot
-    # `low` lots pass, or are none; more than `high` do not, or were not asked for.
-    low, high = 0, (order.quantity - 1) // lot
-    while low < high:
-        middle = (low + high + 1) // 2
-        smaller = replace(order, quantity=middle * lot)
-        if evaluate(state, account, smaller, now, replaces).broken:
-            high = middle - 1
-        else:
-            low = middle
-    return low * lot
 
 
 def known_order(state: FirmState, account_id: str, client_order_id: str) -> tuple[Account, OrderRecord] | Refused:
