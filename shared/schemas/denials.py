@@ -68,7 +68,8 @@ class DenialCode(StrEnum):
     )
     SESSION_NOT_BEGUN = (
         "SESSION_NOT_BEGUN",
-        "The account was rolled into a session that cannot have begun anywhere yet; only reductions pass.",
+        "The account was rolled into a session that has not begun: none does before 21:00 UTC of the day before its date. "
+        "Only reductions pass.",
         Gravity.ATTENTION,
         Control.HALT,
     )

@@ -32,8 +32,11 @@ from shared.schemas.events import (
 )
 from shared.schemas.limits import Limits, LimitsView
 
-# Before midnight in UTC of its date no market's session begins earlier: Osaka's evening, of the next day, does at 16 h.
-_EARLY: Final = timedelta(hours=18) // timedelta(microseconds=1)
+# How long before midnight in UTC of its date a session begins at the earliest: at 21:00 UTC New Zealand's stocks open in
+# its summer, and the week of currencies in New York's; Chicago's futures open an hour later. New York's stocks have
+# closed by then. Evening sessions in Asia that count for the next day begin earlier, but America and Europe are in the
+# midst of the day that ends, and its loss must count until it is over.
+_EARLY: Final = timedelta(hours=3) // timedelta(microseconds=1)
 
 
 def account_opened(state: FirmState, body: AccountOpened, seq: int) -> None:
