@@ -83,7 +83,10 @@ class Reconciliation(Contract):
     positions: Annotated[list[BrokerPosition], Field(max_length=10_000)]
     cash: Amount | None = Field(default=None, description="Not compared where absent.")
     tolerance: NonNegativeAmount = Field(
-        default=0, validate_default=True, description="By how much cash may differ without being a break."
+        default=0,
+        validate_default=True,
+        description="By how much cash may differ without being a break: for rounding, so at most 0.0001 of the "
+        "account's start-of-day equity, or 0.01 where that is more. It is journaled.",
     )
     adopt: bool = Field(default=False, description="Admins only: take the broker's word, by a journaled adjustment.")
     reason: Reason | None = None

@@ -68,8 +68,7 @@ class DenialCode(StrEnum):
     )
     SESSION_NOT_BEGUN = (
         "SESSION_NOT_BEGUN",
-        "The account was rolled into a session that has not begun: none does before 21:00 UTC of the day before its date. "
-        "Only reductions pass.",
+        "The account's session has not begun: none does before 21:00 UTC of the day before; only reductions pass.",
         Gravity.ATTENTION,
         Control.HALT,
     )

@@ -32,10 +32,10 @@ from shared.schemas.events import (
 )
 from shared.schemas.limits import Limits, LimitsView
 
-# How long before midnight in UTC of its date a session begins at the earliest: at 21:00 UTC New Zealand's stocks open in
-# its summer, and the week of currencies in New York's; Chicago's futures open an hour later. New York's stocks have
-# closed by then. Evening sessions in Asia that count for the next day begin earlier, but America and Europe are in the
-# midst of the day that ends, and its loss must count until it is over.
+# How long before midnight in UTC of its date a session begins at the earliest. At 21:00 UTC of the day before New
+# Zealand's stocks open in its summer, and the week of currencies in New York's; Chicago's futures open an hour later,
+# and New York's stocks have closed. Evening sessions in Asia that count for the next day begin earlier, but in the
+# midst of America's and Europe's day, whose loss must count until it is over.
 _EARLY: Final = timedelta(hours=3) // timedelta(microseconds=1)
 
 
