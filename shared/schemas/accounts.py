@@ -182,7 +182,14 @@ class AccountStatus(Contract):
     risk_level_reason: str = Field(description="By what is held: open orders count for utilisations, not for levels.")
     reconciled: bool = True
     doubted_fill: Identifier | None = Field(
-        default=None, description="A trade_id too far from the mark to be believed before positions and cash agree."
+        default=None, description="A trade_id that is not believed before positions and cash agree with the broker's."
+    )
+    fills_gain: Amount = Field(
+        default=0,
+        validate_default=True,
+        description="What fills gained beside the mark, less fees, in the account's currency: since positions and cash "
+        "last agreed with the broker's, or the session began. A loss lowers it, to no less than 0. A gain by which it "
+        "is more than `fill_doubt_fraction` of start-of-day equity is doubted.",
     )
     equity: Amount
     cash: Amount

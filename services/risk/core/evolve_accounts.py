@@ -6,6 +6,7 @@ from typing import Final
 import numpy as np
 
 from services.risk.core.bodies import Marked
+from services.risk.core.doubt import begin_day, forget_gain
 from services.risk.core.evolve_orders import move_clock, raise_high_water_mark
 from services.risk.core.market import believe, doubt
 from services.risk.core.positions import adopted_cost
@@ -172,6 +173,7 @@ def day_rolled(state: FirmState, body: DayRolled, seq: int) -> None:
     account.start_of_day_equity = units(body.end_equity)
     account.rolled = True
     account.turnover = 0
+    begin_day(account, micros(body.ts_event))
     account.caps = None
     for position in account.positions.values():
         position.day_start = position.quantity
@@ -216,6 +218,7 @@ def account_reconciled(state: FirmState, body: AccountReconciled, seq: int) -> N
         account.reconciled = agrees
         if agrees:
             account.doubted_fill = None
+            forget_gain(account)
             raise_high_water_mark(account)
     elif not agrees:
         account.reconciled = False

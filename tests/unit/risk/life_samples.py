@@ -61,6 +61,7 @@ LIMITS = (
         max_intraday_position_fraction=0.5,
         max_daily_loss_fraction=0.1,
         kill_margin=1.5,
+        fill_doubt_fraction=0.01,
     ),
 )
 SCOPES = (
