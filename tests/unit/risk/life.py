@@ -161,7 +161,8 @@ class Living(RuleBasedStateMachine):
         assert not isinstance(outcome, Refused), outcome.detail
         assert self.desk.account.fills[fill.trade_id].doubted is doubted
         books.doubted |= doubted
-        self.books.fill(order, quantity, Fraction(price), Fraction(paid), self.desk.state)
+        books.fill(order, quantity, Fraction(price), Fraction(paid), state)
+        books.note_high(fraction_of(self.desk.account.equity))
         self.follow()
 
     def set_marks(self, prices: dict[str, Decimal], delta: Decimal | None = None) -> None:

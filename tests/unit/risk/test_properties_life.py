@@ -148,6 +148,14 @@ class Life(Living):
             # As much as the venue may have: a replacement that it has not acknowledged too.
             self.execute(order, Fraction(-(-order.held * share // 4)), tick, fee)
 
+    @rule(number=which, fees=st.lists(st.integers(-5_500, 2_000), min_size=1, max_size=4))
+    def rebates(self, number: int, fees: list[int]) -> None:
+        """Fill an order in parts, for fees that each may be believed."""
+        order = self.pick([each for each in self.books.open() if each.held], number)
+        for fee in fees:
+            if order is not None and order.open and order.held:
+                self.execute(order, Fraction(1), 0, fee * 100)
+
     @rule(number=which, share=st.integers(1, 4), tick=ticks)
     def late(self, number: int, share: int, tick: int) -> None:
         ended = [each for each in self.books.orders.values() if not each.open and each.leaves > 0]
