@@ -62,7 +62,7 @@ class DenialCode(StrEnum):
     )
     FILL_DOUBTED = (
         "FILL_DOUBTED",
-        "A fill was reported far from the mark; until positions and cash agree with the broker's only reductions pass.",
+        "A fill, or the gain of all, is not believed; only reductions pass until positions and cash are reconciled.",
         Gravity.INCIDENT,
         Control.HALT,
     )

@@ -124,7 +124,7 @@ class FillApplied(Contract):
     overfilled_quantity: NonNegativeAmount = Field(
         default=0, validate_default=True, description="By how much the venue executed more than was left."
     )
-    doubted: bool = Field(default=False, description="Too far from the mark to be believed before the broker agrees.")
+    doubted: bool = Field(default=False, description="Not believed before the broker agrees.")
     telemetry: MLTelemetry | None
     request_hash: str | None = None
     by: str
