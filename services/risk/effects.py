@@ -80,11 +80,13 @@ def _record(state: FirmState, event: Event) -> None:
                 )
             if body.doubted:
                 _RISK.warning(
-                    "the fill is too far from the mark to be believed before the account is reconciled",
+                    "the fill is not believed before the account is reconciled",
                     account_id=body.account_id,
                     client_order_id=body.client_order_id,
                     trade_id=body.trade_id,
                     price=amount(body.price),
+                    fee=amount(body.fee),
+                    fills_gain=amount(state.accounts[body.account_id].fills_gain),
                 )
             _TRADING.log_order_filled(
                 account_id=body.account_id,

@@ -33,7 +33,7 @@ _FAMILIES = (
     ("risk_level", "0 GREEN, 1 YELLOW, 2 ORANGE, 3 RED, 4 BLACK."),
     ("risk_newest_mark_timestamp_seconds", "Time of the newest mark of what is held; NaN where nothing is."),
     ("risk_reconciliation_breaks", "What differed from the broker when they were last compared."),
-    ("risk_fill_doubted", "1 while a fill far from the mark waits for a reconciliation."),
+    ("risk_fill_doubted", "1 while a fill that is not believed waits for a reconciliation."),
 )
 _BREAKERS = ("risk_circuit_breaker_state", "0 closed, 1 half open, 2 open.")
 

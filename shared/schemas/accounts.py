@@ -83,7 +83,10 @@ class Reconciliation(Contract):
     positions: Annotated[list[BrokerPosition], Field(max_length=10_000)]
     cash: Amount | None = Field(default=None, description="Not compared where absent.")
     tolerance: NonNegativeAmount = Field(
-        default=0, validate_default=True, description="By how much cash may differ without being a break."
+        default=0,
+        validate_default=True,
+        description="By how much cash may differ without being a break: for rounding, so at most 0.0001 of the "
+        "account's start-of-day equity, or 0.01 where that is more. It is journaled.",
     )
     adopt: bool = Field(default=False, description="Admins only: take the broker's word, by a journaled adjustment.")
     reason: Reason | None = None
@@ -179,7 +182,14 @@ class AccountStatus(Contract):
     risk_level_reason: str = Field(description="By what is held: open orders count for utilisations, not for levels.")
     reconciled: bool = True
     doubted_fill: Identifier | None = Field(
-        default=None, description="A trade_id too far from the mark to be believed before positions and cash agree."
+        default=None, description="A trade_id that is not believed before positions and cash agree with the broker's."
+    )
+    fills_gain: Amount = Field(
+        default=0,
+        validate_default=True,
+        description="What fills gained beside the mark, less fees, in the account's currency: since positions and cash "
+        "last agreed with the broker's, or the session began. A loss lowers it, to no less than 0. A gain by which it "
+        "is more than `fill_doubt_fraction` of start-of-day equity is doubted.",
     )
     equity: Amount
     cash: Amount

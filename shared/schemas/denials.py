@@ -62,13 +62,13 @@ class DenialCode(StrEnum):
     )
     FILL_DOUBTED = (
         "FILL_DOUBTED",
-        "A fill was reported far from the mark; until positions and cash agree with the broker's only reductions pass.",
+        "A fill, or the gain of all, is not believed; only reductions pass until positions and cash are reconciled.",
         Gravity.INCIDENT,
         Control.HALT,
     )
     SESSION_NOT_BEGUN = (
         "SESSION_NOT_BEGUN",
-        "The account was rolled into a session that cannot have begun anywhere yet; only reductions pass.",
+        "The account's session has not begun: none does before 21:00 UTC of the day before; only reductions pass.",
         Gravity.ATTENTION,
         Control.HALT,
     )

@@ -124,7 +124,7 @@ class FillApplied(Contract):
     overfilled_quantity: NonNegativeAmount = Field(
         default=0, validate_default=True, description="By how much the venue executed more than was left."
     )
-    doubted: bool = Field(default=False, description="Too far from the mark to be believed before the broker agrees.")
+    doubted: bool = Field(default=False, description="Not believed before the broker agrees.")
     telemetry: MLTelemetry | None
     request_hash: str | None = None
     by: str
@@ -243,14 +243,22 @@ class EngineStarted(Contract):
 
 
 class AccountReconciled(Contract):
-    """An account was compared with its broker; where `adopted`, the broker's word was taken."""
+    """An account was compared with its broker; where `adopted`, the broker's word was taken.
+
+    What the broker was said to have is null in rows of before it was kept.
+    """
 
     account_id: Identifier
     breaks: list[ReconciliationBreak]
     adopted: bool
-    cash: Amount
+    cash: Amount = Field(description="The account's from here on.")
     cash_compared: bool = Field(default=True, description="Whether the broker's cash was told too.")
-    positions: list[BrokerPosition]
+    broker_cash: Amount | None = Field(default=None, description="As it was told; null where it was not.")
+    broker_positions: list[BrokerPosition] | None = Field(default=None, description="As they were told.")
+    tolerance: NonNegativeAmount | None = Field(
+        default=None, description="By how much cash was allowed to differ without being a break."
+    )
+    positions: list[BrokerPosition] = Field(description="What was put in place of the account's own.")
     reason: str | None
     by: str
     ts_event: UtcDatetime

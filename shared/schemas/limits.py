@@ -66,8 +66,10 @@ class Limits(Contract):
     )
     fill_doubt_fraction: _Share | None = Field(
         default=0.05,
-        description="A fill further from the mark than its instrument's max_jump, and by more than this in money, is "
-        "booked and doubted: until the account is reconciled only reductions pass. None: no fill is doubted.",
+        description="A fill further from the mark than its instrument's max_jump, and by more than this of equity in "
+        "money, is booked and doubted, as is one with a larger fee: until the account is reconciled only reductions "
+        "pass. So is one by which fills gained more beside the mark, less fees, than this of start-of-day equity since "
+        "the account was last reconciled or its session began. None: no fill is doubted.",
     )
     max_open_orders: _Count = Field(default=10_000, description="Orders approved and not ended.")
     price_collar_bps: Annotated[Whole, Field(ge=0, le=10_000)] = Field(

@@ -166,8 +166,8 @@ class FillResult(Contract):
     )
     doubted: bool = Field(
         default=False,
-        description="Too far from the mark to be believed: it is booked, and only reductions pass until the account "
-        "is reconciled.",
+        description="Not believed, for its price, its fee, or what all fills gained: it is booked, and only reductions "
+        "pass until the account is reconciled.",
     )
     position_quantity: Amount
     realised_pnl: Amount = Field(description="In the account's currency, before the fee.")

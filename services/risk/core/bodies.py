@@ -116,7 +116,7 @@ class Filled:
     ts: int
     # By how much the venue executed more than was left.
     overfilled: int = 0
-    # Too far from the mark to be believed before the broker has said so too.
+    # Not believed before the broker has said so too: see `doubt`.
     doubted: bool = False
 
 

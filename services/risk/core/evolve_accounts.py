@@ -6,6 +6,7 @@ from typing import Final
 import numpy as np
 
 from services.risk.core.bodies import Marked
+from services.risk.core.doubt import begin_day, forget_gain
 from services.risk.core.evolve_orders import move_clock, raise_high_water_mark
 from services.risk.core.market import believe, doubt
 from services.risk.core.positions import adopted_cost
@@ -32,8 +33,11 @@ from shared.schemas.events import (
 )
 from shared.schemas.limits import Limits, LimitsView
 
-# Before midnight in UTC of its date no market's session begins earlier: Osaka's evening, of the next day, does at 16 h.
-_EARLY: Final = timedelta(hours=18) // timedelta(microseconds=1)
+# How long before midnight in UTC of its date a session begins at the earliest. At 21:00 UTC of the day before New
+# Zealand's stocks open in its summer, and the week of currencies in New York's; Chicago's futures open an hour later,
+# and New York's stocks have closed. Evening sessions in Asia that count for the next day begin earlier, but in the
+# midst of America's and Europe's day, whose loss must count until it is over.
+_EARLY: Final = timedelta(hours=3) // timedelta(microseconds=1)
 
 
 def account_opened(state: FirmState, body: AccountOpened, seq: int) -> None:
@@ -169,6 +173,7 @@ def day_rolled(state: FirmState, body: DayRolled, seq: int) -> None:
     account.start_of_day_equity = units(body.end_equity)
     account.rolled = True
     account.turnover = 0
+    begin_day(account, micros(body.ts_event))
     account.caps = None
     for position in account.positions.values():
         position.day_start = position.quantity
@@ -213,6 +218,7 @@ def account_reconciled(state: FirmState, body: AccountReconciled, seq: int) -> N
         account.reconciled = agrees
         if agrees:
             account.doubted_fill = None
+            forget_gain(account)
             raise_high_water_mark(account)
     elif not agrees:
         account.reconciled = False

@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Final
 
 from services.risk.core.bodies import Closed, Decided, Filled, OrderTerms
+from services.risk.core.doubt import count_gain, gain_of
 from services.risk.core.positions import Position, fill
 from services.risk.core.scenarios import move
 from services.risk.core.state import (
@@ -64,12 +65,14 @@ def filled(state: FirmState, body: Filled, seq: int) -> None:
     record = account.orders.get(body.client_order_id)
     position = account.positions.get(body.symbol) or position_in(state, account, body.symbol)
     signed = body.quantity if body.buy else -body.quantity
+    worth = body.multiplier * body.fx_rate
+    count_gain(account, gain_of(state, account, body.symbol, signed, body.price, body.fee, worth))
     change = fill(position, signed, body.price, body.fee, body.fx_rate)
     position.quantity, position.average_price, position.cost = change.quantity, change.average_price, change.cost
     account.cash += change.cash
     account.realised_pnl += change.realised_pnl
     account.fees += body.fee
-    account.turnover += body.price * body.quantity * body.multiplier * body.fx_rate // SCALE
+    account.turnover += body.price * body.quantity * worth // SCALE
     if record is not None:
         _fill_order(state, account, position, record, body)
     if (account.simulation_id, body.symbol) not in state.marks:

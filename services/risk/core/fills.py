@@ -4,10 +4,10 @@ from typing import Final
 
 from services.risk.core.bodies import Filled
 from services.risk.core.commands import ApplyFill
+from services.risk.core.doubt import doubted
 from services.risk.core.outcome import Event, Outcome, Refused, conflict, invalid, not_found
 from services.risk.core.positions import fill
 from services.risk.core.state import OPEN, Account, FirmState, OrderRecord
-from services.risk.core.terms import OFF, Terms
 from services.risk.core.times import impossible, time_of
 from services.risk.core.units import SCALE, SCALE3, micros, text, units
 from services.risk.core.valuation import rate_of
@@ -91,26 +91,9 @@ def apply_fill(state: FirmState, command: ApplyFill, now: int) -> Outcome:
         command.by,
         time,
         overfilled,
-        _doubted(state, account, terms, report, quantity * terms.multiplier * rate),
+        doubted(state, account, terms, signed, price, fee, rate),
     )
     return (Event(EventKind.FILL_APPLIED, account.account_id, body),)
-
-
-def _doubted(state: FirmState, account: Account, terms: Terms, report: Fill, size: int) -> bool:
-    """Tell whether a fill is further from the mark than it can jump, and by more money than the profile believes.
-
-    `size` is of scale 10^-30. Where an instrument may jump as far as it likes, such as an option, the money decides,
-    and so it does of a fee.
-    """
-    believed = account.profile.fill_doubt * max(account.equity, 1)
-    if abs(units(report.fee)) * SCALE > believed:
-        return True
-    mark = state.mark(account, terms.symbol)
-    if mark is None:
-        return False
-    away = abs(units(report.price) - mark.price)
-    far = terms.max_jump == OFF or away * SCALE > terms.max_jump * mark.price
-    return far and away * size // SCALE3 * SCALE > believed
 
 
 def _order(account: Account, report: Fill, now: int) -> OrderRecord | Refused:

@@ -1,22 +1,27 @@
 """Compare an account with its broker, and take the broker's word where an admin says so."""
 
 from decimal import Decimal
+from typing import Final
 
 from services.risk.core.commands import Reconcile
 from services.risk.core.fills import MOST_CASH
 from services.risk.core.outcome import Event, Outcome, conflict, invalid, not_found
 from services.risk.core.state import Account, FirmState
-from services.risk.core.units import amount, moment, text, units
+from services.risk.core.units import BPS, SCALE, amount, moment, text, units
 from services.risk.core.valuation import rate_of
 from shared.schemas.accounts import BreakKind, BrokerPosition, ReconciliationBreak
 from shared.schemas.events import AccountReconciled
 from shared.schemas.journal import EventKind
 
+# Rounding never comes to more: a hundredth, or a ten-thousandth of a large account.
+_LEAST_TOLERANCE: Final = SCALE // 100
+
 
 def reconcile(state: FirmState, command: Reconcile, now: int) -> Outcome:
     """Return what differs as an event; without a break, or with `adopt`, the account counts as reconciled.
 
-    Whatever waits for a reconciliation waits for one of positions and cash.
+    Whatever waits for a reconciliation waits for one of positions and cash. A tolerance is for rounding: one beyond
+    0.0001 of the equity of the day's start is invalid, whoever asks. The event says what the broker was said to have.
     """
     account = state.accounts.get(command.account_id)
     if account is None:
@@ -35,6 +40,12 @@ def reconcile(state: FirmState, command: Reconcile, now: int) -> Outcome:
         return invalid("taking the broker's word needs a reason")
     if request.cash is not None and abs(units(request.cash)) > MOST_CASH:
         return invalid(f"the account's cash would be beyond {text(MOST_CASH)}")
+    most = max(abs(account.start_of_day_equity) // BPS, _LEAST_TOLERANCE)
+    if units(request.tolerance) > most:
+        return invalid(
+            f"a tolerance is for rounding: at most {text(most)} here, 0.0001 of the equity of the day's start. Where "
+            "the broker's cash is right and ours is not, an admin adopts it"
+        )
     breaks, adjusted = _compare(state, account, command)
     cash = request.cash if request.adopt and request.cash is not None else amount(account.cash)
     body = AccountReconciled(
@@ -43,6 +54,9 @@ def reconcile(state: FirmState, command: Reconcile, now: int) -> Outcome:
         adopted=bool(request.adopt and breaks),
         cash=cash,
         cash_compared=request.cash is not None,
+        broker_cash=request.cash,
+        broker_positions=request.positions,
+        tolerance=request.tolerance,
         positions=adjusted if request.adopt else [],
         reason=request.reason,
         by=command.by,

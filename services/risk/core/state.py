@@ -143,8 +143,12 @@ class Account:
     # Names of the breakers that are not closed.
     halted: tuple[str, ...] = ()
     reconciled: bool = True
-    # The trade that is too far from its mark to be believed before the broker's cash agrees.
+    # The trade that is not believed before the broker's cash agrees: too far from its mark, or one gain too many.
     doubted_fill: str | None = None
+    # What fills gained beside the mark, less fees, since the broker's books agreed or a day began; never below zero.
+    fills_gain: int = 0
+    # When a day roll last began that sum anew.
+    gain_begun: int = _LONG_AGO
     # What differed from the broker when they were last compared, and was not adopted.
     breaks: int = 0
     # Whether breakers, the level or a halted start stop more than nothing.

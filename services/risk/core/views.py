@@ -31,6 +31,7 @@ def account_status(state: FirmState, account: Account) -> AccountStatus:
         risk_level_reason=why,
         reconciled=account.reconciled,
         doubted_fill=account.doubted_fill,
+        fills_gain=amount(account.fills_gain),
         equity=amount(account.equity),
         cash=amount(account.cash),
         start_of_day_equity=amount(account.start_of_day_equity),

@@ -315,6 +315,18 @@ async def test_only_an_admin_adopts_what_the_broker_says(risk: RiskClient) -> No
     assert (await risk.ok("GET", "/accounts/main"))["positions"][0]["quantity"] == "7"
 
 
+async def test_no_tolerance_hides_a_difference(risk: RiskClient) -> None:
+    wrong: dict[str, Any] = {"positions": [], "cash": "7", "tolerance": "999999999999"}
+    for role in (Role.SERVICE, Role.RISK_OFFICER, Role.ADMIN):
+        refused = await risk.call("POST", "/accounts/main/reconcile", wrong, role)
+        assert (refused.status_code, refused.headers["content-type"]) == (422, "application/problem+json")
+        assert "an admin adopts it" in refused.json()["detail"]
+    told = await risk.ok("POST", "/accounts/main/reconcile", {**wrong, "tolerance": "1"}, Role.SERVICE)
+    assert (told["reconciled"], [each["kind"] for each in told["breaks"]]) == (False, ["CASH"])
+    (row,) = (await risk.ok("GET", f"/journal?after={told['seq'] - 1}&limit=1"))["items"]
+    assert (row["body"]["broker_cash"], row["body"]["tolerance"]) == ("7", "1")
+
+
 async def test_a_promised_heartbeat_that_stops_stops_the_strategy(risk: RiskClient) -> None:
     assert (await risk.call("POST", "/strategies/trend/heartbeat", {"timeout_seconds": 1})).status_code == 204
     assert (await risk.order("o1"))["decision"] == "APPROVED"

@@ -3,15 +3,19 @@
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from fractions import Fraction
+from math import floor
 
 from services.risk.core.positions import Position
 from services.risk.core.state import Account, FirmState
 from services.risk.core.units import SCALE
-from shared.schemas.instruments import Instrument
+from shared.schemas.instruments import AssetClass, Instrument
 from shared.schemas.limits import Limits
 
 ZERO = Fraction(0)
+# How far what is traded here can jump.
+_JUMPS = {AssetClass.EQUITY: Fraction(1, 5), AssetClass.FUTURE: Fraction(1, 5), AssetClass.OPTION: None}
 
 
 def places(value: Fraction) -> Fraction:
@@ -86,6 +90,10 @@ class Books:
     fees: Fraction = ZERO
     executed: Fraction = ZERO
     of_parents: dict[str, Fraction] = field(default_factory=dict)
+    # Whether a fill waits for the broker, what fills gained beside the mark, and when a day began that last.
+    doubted: bool = False
+    gained: Fraction = ZERO
+    gain_begun: datetime | None = None
 
     def open(self, symbol: str | None = None) -> list[Sent]:
         return [each for each in self.orders.values() if each.open and symbol in {None, each.symbol}]
@@ -136,6 +144,45 @@ class Books:
         order.leaves -= quantity
         if order.open and order.leaves == 0 and order.replacing is None:
             order.end()
+
+    def doubts(
+        self, order: Sent, quantity: Fraction, price: Fraction, fee: Fraction, state: FirmState, limits: Limits
+    ) -> bool:
+        """Count what an execution gains, before it is booked, and tell whether it is believed."""
+        terms, mark = self.instruments[order.symbol], _fraction(state.marks[None, order.symbol].price)
+        worth_ = quantity * Fraction(terms.multiplier) * rate(state, terms.currency)
+        away = Fraction(floor(abs(mark - price) * worth_ * SCALE), SCALE)
+        gain = places((mark - price) * worth_ * (1 if order.buy else -1)) - fee
+        self.gained = max(self.gained + gain, ZERO)
+        if limits.fill_doubt_fraction is None:
+            return False
+        share, jump = Fraction(str(limits.fill_doubt_fraction)), _JUMPS[terms.asset_class]
+        least = Fraction(1, SCALE)
+        believed = share * max(self.equity(state), least)
+        far = jump is None or abs(mark - price) > jump * mark
+        together = gain > 0 and self.gained > share * max(self.start, least)
+        return together or abs(fee) > believed or (far and away > believed)
+
+    def begin_day(self, now: datetime, equity: Fraction) -> None:
+        """Begin a day: what was gained counts on where days are rolled in a row."""
+        self.start, self.executed = equity, ZERO
+        for held in self.holdings.values():
+            held.day_start = held.quantity
+        if self.gain_begun is None or now - self.gain_begun >= timedelta(hours=12):
+            self.gained, self.gain_begun = ZERO, now
+
+    def agree(self, gained: Fraction, equity: Fraction) -> None:
+        """Take in that the broker's books are these, by which so much was gained that is no profit."""
+        if not self.doubted:
+            self.start += gained
+            self.high += gained
+        self.doubted, self.gained = False, ZERO
+        self.note_high(equity)
+
+    def note_high(self, equity: Fraction) -> None:
+        """Keep the highest equity, unless it may be made up."""
+        if not self.doubted:
+            self.high = max(self.high, equity)
 
     def value(self, symbol: str, state: FirmState) -> Fraction:
         held, terms = self.holding(symbol), self.instruments[symbol]

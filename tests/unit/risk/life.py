@@ -1,6 +1,7 @@
 """One account, by the engine and by books of its own, and what must hold of each order that is approved."""
 
 from dataclasses import replace
+from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -135,7 +136,13 @@ class Living(RuleBasedStateMachine):
         return [each.reductions for each in self.desk.state.active_switches("main", strategy, symbol)]
 
     def hindered(self) -> bool:
-        return bool(self.desk.account.halted) or self.desk.account.level is RiskLevel.RED
+        account = self.desk.account
+        waits = self.books.doubted or self.desk.now < self.session_begins()
+        return waits or bool(account.halted) or account.level is RiskLevel.RED
+
+    def session_begins(self) -> datetime:
+        """Return nine in the evening, in UTC, of the day before the session's date."""
+        return datetime.combine(self.desk.account.session_date - timedelta(days=1), time(21), UTC)
 
     def execute(self, order: Sent, quantity: Fraction, tick: int, fee: int) -> None:
         self.count += 1
@@ -148,9 +155,14 @@ class Living(RuleBasedStateMachine):
             fee=paid,
             ts_event=self.desk.now,
         )
+        books, state, limits = self.books, self.desk.state, self.desk.account.limits.limits
+        doubted = books.doubts(order, quantity, Fraction(price), Fraction(paid), state, limits)
         outcome = self.desk.send(ApplyFill("main", fill, "ada"))
         assert not isinstance(outcome, Refused), outcome.detail
-        self.books.fill(order, quantity, Fraction(price), Fraction(paid), self.desk.state)
+        assert self.desk.account.fills[fill.trade_id].doubted is doubted
+        books.doubted |= doubted
+        books.fill(order, quantity, Fraction(price), Fraction(paid), state)
+        books.note_high(fraction_of(self.desk.account.equity))
         self.follow()
 
     def set_marks(self, prices: dict[str, Decimal], delta: Decimal | None = None) -> None:
@@ -163,7 +175,7 @@ class Living(RuleBasedStateMachine):
                 for symbol, price in prices.items()
             )
             self.desk.send(SetMarks(None, quotes))
-            self.books.high = max(self.books.high, fraction_of(self.desk.account.equity))
+            self.books.note_high(fraction_of(self.desk.account.equity))
 
     def price(self, symbol: str) -> Decimal:
         return amount(self.desk.state.marks[None, symbol].price)

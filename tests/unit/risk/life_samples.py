@@ -40,7 +40,7 @@ PRICES = {"STOCK": 100, "CALL": 5, "EURO": 40, "EUFUT": 400}
 STRATEGIES = ("trend", "carry")
 PARENTS = {"parent-1": Decimal(60), "parent-2": Decimal(300)}
 LIMITS = (
-    wide(max_position_fraction=3, max_mark_age_seconds=86_400),
+    wide(max_position_fraction=3, max_mark_age_seconds=86_400, fill_doubt_fraction=0.05),
     wide(
         max_position_fraction=0.4,
         max_leverage=1,
@@ -61,6 +61,7 @@ LIMITS = (
         max_intraday_position_fraction=0.5,
         max_daily_loss_fraction=0.1,
         kill_margin=1.5,
+        fill_doubt_fraction=0.01,
     ),
 )
 SCOPES = (

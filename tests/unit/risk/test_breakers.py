@@ -401,11 +401,24 @@ class TestADayRolledEarly:
         desk = self.rolled(date(2026, 3, 4))
         denied = desk.order()
         assert codes(denied) == ["SESSION_NOT_BEGUN"]
-        assert "2026-03-03T06:00:00Z" in denied.reasons[0].message
+        assert "2026-03-03T21:00:00Z" in denied.reasons[0].message
         assert codes(desk.order("SELL", 100)) == []
-        desk.now = datetime(2026, 3, 3, 6, tzinfo=UTC)
-        desk.mark(STOCK=100)
-        assert codes(desk.order()) == []
 
-    def test_the_next_days_session_has_begun_somewhere(self) -> None:
-        assert codes(self.rolled(date(2026, 3, 3)).order()) == []
+    def test_tomorrows_session_has_not_begun_in_the_midst_of_todays(self) -> None:
+        desk = Desk(wide(max_daily_loss_fraction=0.05))
+        desk.now = datetime(2026, 3, 2, 15, 4, tzinfo=UTC)
+        desk.mark(STOCK=100)
+        desk.trade("BUY", 1_000, 100)
+        desk.mark(STOCK=Decimal("95.1"))
+        desk.send(RollDay("main", DayRoll(next_session_date=date(2026, 3, 3)), "svc"))
+        # The loss is forgotten, and so is no room for another one.
+        assert account_status(desk.state, desk.account).daily_loss == 0
+        assert codes(desk.order()) == ["SESSION_NOT_BEGUN"]
+        assert codes(desk.order("SELL", 1_000)) == []
+
+    @pytest.mark.parametrize(("at", "denied"), [("20:59:59", ["SESSION_NOT_BEGUN"]), ("21:00:00", [])])
+    def test_it_begins_as_the_first_market_of_its_date_opens(self, at: str, denied: list[str]) -> None:
+        desk = self.rolled(date(2026, 3, 3))
+        desk.now = datetime.fromisoformat(f"2026-03-02T{at}+00:00")
+        desk.mark(STOCK=100)
+        assert codes(desk.order()) == denied

@@ -55,11 +55,12 @@ class TestDoubted:
             # Far, and little money.
             (1, 5_100, False),
             (1, Decimal("5100.01"), True),
-            # Much money, and not far.
-            (1_000, 120, False),
-            (1_000, Decimal("120.01"), True),
-            (1_000, Decimal("79.99"), True),
+            # Much money, and not far: a loss.
             (1_000, 80, False),
+            (1_000, Decimal("79.99"), True),
+            # What is gained need not be far.
+            (250, 120, False),
+            (251, 120, True),
         ],
     )
     def test_it_must_be_far_and_much(self, quantity: int, price: Any, doubted: bool) -> None:

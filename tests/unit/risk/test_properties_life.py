@@ -148,6 +148,14 @@ class Life(Living):
             # As much as the venue may have: a replacement that it has not acknowledged too.
             self.execute(order, Fraction(-(-order.held * share // 4)), tick, fee)
 
+    @rule(number=which, fees=st.lists(st.integers(-5_500, 2_000), min_size=1, max_size=4))
+    def rebates(self, number: int, fees: list[int]) -> None:
+        """Fill an order in parts, for fees that each may be believed."""
+        order = self.pick([each for each in self.books.open() if each.held], number)
+        for fee in fees:
+            if order is not None and order.open and order.held:
+                self.execute(order, Fraction(1), 0, fee * 100)
+
     @rule(number=which, share=st.integers(1, 4), tick=ticks)
     def late(self, number: int, share: int, tick: int) -> None:
         ended = [each for each in self.books.orders.values() if not each.open and each.leaves > 0]
@@ -188,20 +196,21 @@ class Life(Living):
             self.books.start += paid_
             self.books.high += paid_
 
-    @rule(days=st.integers(1, 3))
-    def roll(self, days: int) -> None:
+    @rule(days=st.integers(1, 3), early=st.booleans())
+    def roll(self, days: int, early: bool) -> None:
         following = self.desk.account.session_date + timedelta(days=days)
         outcome = self.desk.send(RollDay("main", DayRoll(next_session_date=following), "ada"))
         if isinstance(outcome, Refused):
             assert following > self.desk.now.date() + timedelta(days=10)
             return
-        self.books.start, self.books.executed = fraction_of(self.desk.account.equity), Fraction(0)
-        for held in self.books.holdings.values():
-            held.day_start = held.quantity
+        self.books.begin_day(self.desk.now, fraction_of(self.desk.account.equity))
         # What ended before yesterday is forgotten by the engine, and its late fills are refused.
         known = self.desk.account.orders
         for name in [name for name in self.books.orders if name not in known]:
             assert not self.books.orders.pop(name).open
+        if not early:
+            self.desk.now = max(self.desk.now, self.session_begins())
+            self.set_marks({symbol: self.price(symbol) for _, symbol in self.desk.state.marks})
 
     @rule(seconds=st.integers(1, 120))
     def wait(self, seconds: int) -> None:
@@ -248,9 +257,19 @@ class Life(Living):
         books.cash = cash
         for symbol, quantity in theirs.items():
             books.adopt(symbol, quantity, Fraction(self.price(symbol)), self.desk.state)
-        gained = fraction_of(self.desk.account.equity) - before
-        books.start += gained
-        books.high += gained
+        equity = fraction_of(self.desk.account.equity)
+        books.agree(equity - before, equity)
+
+    @rule()
+    def agree(self) -> None:
+        """Compare with a broker whose books are ours."""
+        positions = self.desk.account.positions.items()
+        request = Reconciliation(
+            positions=[BrokerPosition(symbol=symbol, quantity=amount(each.quantity)) for symbol, each in positions],
+            cash=amount(self.desk.account.cash),
+        )
+        assert not isinstance(self.desk.send(Reconcile("main", request, "svc")), Refused)
+        self.books.agree(Fraction(0), fraction_of(self.desk.account.equity))
 
     # What holds
 
@@ -263,7 +282,8 @@ class Life(Living):
         assert abs(fraction_of(account.equity) - equity) <= TOLERANCE
         unrealised = sum(map(unrealised_pnl, account.positions.values()))
         assert account.equity == account.paid_in + account.realised_pnl + unrealised - account.fees
-        books.high = max(books.high, fraction_of(account.equity))
+        assert (account.doubted_fill is not None, fraction_of(account.fills_gain)) == (books.doubted, books.gained)
+        books.note_high(fraction_of(account.equity))
         assert fraction_of(account.high_water_mark) == books.high
         assert fraction_of(account.start_of_day_equity) == books.start
         assert set(account.open_orders) == {each.name for each in books.open()}

@@ -56,7 +56,7 @@ def doubted_fill(case: Case) -> Broken | None:
         return None
     return Broken(
         DenialCode.FILL_DOUBTED,
-        f"trade {case.account.doubted_fill} is far from the mark; reconcile the account, positions and cash",
+        f"trade {case.account.doubted_fill} is not believed; reconcile the account, positions and cash",
     )
 
 
