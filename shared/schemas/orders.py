@@ -65,10 +65,15 @@ class Order(Contract):
 
 
 class OrderBatch(Contract):
-    """Orders to decide on in their order; with `all_or_none` one denial denies them all."""
+    """Orders to decide on in their order; with `all_or_none` one denial denies all that are new."""
 
     orders: Annotated[list[Order], Field(min_length=1, max_length=500)]
-    all_or_none: bool = False
+    all_or_none: bool = Field(
+        default=False,
+        description="One order that is answered as denied denies all that are decided now, also one that was approved "
+        "before and has ended or was taken back since. One that was approved before and is open, or was filled, stays "
+        "approved: it is at the venue, and no denial takes it back. Cancel it where the batch is denied.",
+    )
 
 
 class BatchRefusal(Contract):
@@ -107,7 +112,11 @@ class OrderClose(Contract):
 
 
 class OrderReplace(Contract):
-    """Change an open order's quantity or price; the larger of old and new is held until it is acknowledged."""
+    """Change an open order's quantity or price; the larger of old and new is held until it is acknowledged.
+
+    Where only reductions pass, so does a change to no larger quantity and no price nearer to the market (a buy no
+    higher, a sale no lower); any other is judged as an order of its new quantity and price.
+    """
 
     replace_id: Identifier
     quantity: PositiveAmount = Field(description="The order's new whole quantity, what was filled of it included.")

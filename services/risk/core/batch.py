@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from services.risk.core.answers import decision
 from services.risk.core.bodies import Broken, Decided
 from services.risk.core.commands import PlaceOrder, PlaceOrders
 from services.risk.core.evolve import evolve
@@ -16,7 +17,9 @@ from shared.schemas.journal import EventKind
 def place_orders(state: FirmState, command: PlaceOrders, now: int) -> Outcome:
     """Approve all orders or deny them all; tried one after the other on a copy, as each takes of the headroom.
 
-    Orders that were decided before keep their decision; where one of them was denied, the rest is denied.
+    Orders that were decided before keep their decision; where one of them is denied as it is answered now, because it
+    was denied or because its approval is over, the rest is denied. One that is open or was filled stays approved, as it
+    is at the venue already and no denial takes it back.
     """
     account = state.accounts.get(command.account_id)
     if account is None:
@@ -33,7 +36,8 @@ def place_orders(state: FirmState, command: PlaceOrders, now: int) -> Outcome:
             return outcome
         if not outcome:
             known = account.orders[order.client_order_id]
-            denied = denied if known.decided.verdict.approved else order.client_order_id
+            if not decision(state, account, known).approved:
+                denied = denied or order.client_order_id
             continue
         for event in outcome:
             evolve(trial, event, state.last_seq + len(events) + 1)
@@ -49,7 +53,7 @@ def _denied(event: Event, because_of: str) -> Event:
     body = event.body
     if not isinstance(body, Decided) or not body.verdict.approved:
         return event
-    broken = Broken(DenialCode.BATCH_DENIED, f"order {because_of} of the same batch was denied")
+    broken = Broken(DenialCode.BATCH_DENIED, f"order {because_of} of the same batch is denied")
     verdict = replace(body.verdict, approved=False, broken=[broken], max_quantity=0)
     return Event(EventKind.ORDER_DENIED, event.account_id, replace(body, verdict=verdict))
 
