@@ -1,7 +1,7 @@
 """Orders and executions."""
 
 from enum import StrEnum
-from typing import Annotated, Self
+from typing import Annotated, Final, Self
 
 from pydantic import Field, model_validator
 
@@ -9,6 +9,9 @@ from shared.money import Amount, NonNegativeAmount, PositiveAmount
 from shared.schemas.base import Contract, Identifier, Reason, Symbol, UtcDatetime
 from shared.schemas.decisions import Decision
 from shared.schemas.telemetry import MLTelemetry
+
+# Orders of one batch.
+MOST_IN_BATCH: Final = 500
 
 
 class Side(StrEnum):
@@ -67,7 +70,7 @@ class Order(Contract):
 class OrderBatch(Contract):
     """Orders to decide on in their order; with `all_or_none` one denial denies all that are new."""
 
-    orders: Annotated[list[Order], Field(min_length=1, max_length=500)]
+    orders: Annotated[list[Order], Field(min_length=1, max_length=MOST_IN_BATCH)]
     all_or_none: bool = Field(
         default=False,
         description="One order that is answered as denied denies all that are decided now, also one that was approved "
