@@ -203,7 +203,7 @@ class DenialCode(StrEnum):
     )
     BATCH_DENIED = (
         "BATCH_DENIED",
-        "Another order of its all-or-none batch was denied.",
+        "Another order of its all-or-none batch is denied.",
         Gravity.ROUTINE,
         Control.BATCH,
     )

@@ -38,7 +38,9 @@ class Instrument(Contract):
         default=None, description="Share of notional a position ties up; by default 0.2 where margined, else 0.5."
     )
     underlying: Symbol | None = Field(
-        default=None, description="Of an option: its exposure is its delta's share of this instrument's notional."
+        default=None,
+        description="Of an option: its exposure is its delta's share of this instrument's notional. "
+        "No instrument is its own, by itself or through others.",
     )
     average_daily_volume: PositiveAmount | None = Field(
         default=None, description="In units of the instrument; without it the liquidity limit does not apply."

@@ -1,7 +1,7 @@
 """Orders and executions."""
 
 from enum import StrEnum
-from typing import Annotated, Self
+from typing import Annotated, Final, Self
 
 from pydantic import Field, model_validator
 
@@ -9,6 +9,9 @@ from shared.money import Amount, NonNegativeAmount, PositiveAmount
 from shared.schemas.base import Contract, Identifier, Reason, Symbol, UtcDatetime
 from shared.schemas.decisions import Decision
 from shared.schemas.telemetry import MLTelemetry
+
+# Orders of one batch.
+MOST_IN_BATCH: Final = 500
 
 
 class Side(StrEnum):
@@ -65,10 +68,15 @@ class Order(Contract):
 
 
 class OrderBatch(Contract):
-    """Orders to decide on in their order; with `all_or_none` one denial denies them all."""
+    """Orders to decide on in their order; with `all_or_none` one denial denies all that are new."""
 
-    orders: Annotated[list[Order], Field(min_length=1, max_length=500)]
-    all_or_none: bool = False
+    orders: Annotated[list[Order], Field(min_length=1, max_length=MOST_IN_BATCH)]
+    all_or_none: bool = Field(
+        default=False,
+        description="One order that is answered as denied denies all that are decided now, also one that was approved "
+        "before and has ended or was taken back since. One that was approved before and is open, or was filled, stays "
+        "approved: it is at the venue, and no denial takes it back. Cancel it where the batch is denied.",
+    )
 
 
 class BatchRefusal(Contract):
@@ -107,7 +115,11 @@ class OrderClose(Contract):
 
 
 class OrderReplace(Contract):
-    """Change an open order's quantity or price; the larger of old and new is held until it is acknowledged."""
+    """Change an open order's quantity or price; the larger of old and new is held until it is acknowledged.
+
+    Where only reductions pass, so does a change to no larger quantity and no price nearer to the market (a buy no
+    higher, a sale no lower); any other is judged as an order of its new quantity and price.
+    """
 
     replace_id: Identifier
     quantity: PositiveAmount = Field(description="The order's new whole quantity, what was filled of it included.")

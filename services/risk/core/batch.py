@@ -1,8 +1,11 @@
 """Decide on orders that pass together or not at all."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
-from services.risk.core.bodies import Broken, Decided
+from services.risk.core.answers import decision
+from services.risk.core.bodies import Broken, Decided, Verdict
+from services.risk.core.chain import Row, event_of
 from services.risk.core.commands import PlaceOrder, PlaceOrders
 from services.risk.core.evolve import evolve
 from services.risk.core.orders import place_order
@@ -16,7 +19,9 @@ from shared.schemas.journal import EventKind
 def place_orders(state: FirmState, command: PlaceOrders, now: int) -> Outcome:
     """Approve all orders or deny them all; tried one after the other on a copy, as each takes of the headroom.
 
-    Orders that were decided before keep their decision; where one of them was denied, the rest is denied.
+    Orders that were decided before keep their decision; where one of them is denied as it is answered now, because it
+    was denied or because its approval is over, the rest is denied. One that is open or was filled stays approved, as it
+    is at the venue already and no denial takes it back.
     """
     account = state.accounts.get(command.account_id)
     if account is None:
@@ -24,7 +29,7 @@ def place_orders(state: FirmState, command: PlaceOrders, now: int) -> Outcome:
     ids = [order.client_order_id for order in command.orders]
     if len(set(ids)) < len(ids):
         return conflict("a client_order_id is in the batch twice")
-    trial = _copy(state, account)
+    trial = trial_of(state, account)
     events: list[Event] = []
     denied: str | None = None
     for order in command.orders:
@@ -33,7 +38,8 @@ def place_orders(state: FirmState, command: PlaceOrders, now: int) -> Outcome:
             return outcome
         if not outcome:
             known = account.orders[order.client_order_id]
-            denied = denied if known.decided.verdict.approved else order.client_order_id
+            if not decision(state, account, known).approved:
+                denied = denied or order.client_order_id
             continue
         for event in outcome:
             evolve(trial, event, state.last_seq + len(events) + 1)
@@ -49,12 +55,48 @@ def _denied(event: Event, because_of: str) -> Event:
     body = event.body
     if not isinstance(body, Decided) or not body.verdict.approved:
         return event
-    broken = Broken(DenialCode.BATCH_DENIED, f"order {because_of} of the same batch was denied")
+    broken = Broken(DenialCode.BATCH_DENIED, f"order {because_of} of the same batch is denied")
     verdict = replace(body.verdict, approved=False, broken=[broken], max_quantity=0)
     return Event(EventKind.ORDER_DENIED, event.account_id, replace(body, verdict=verdict))
 
 
-def _copy(state: FirmState, account: Account) -> FirmState:
+def legs_before(rows: Sequence[Row], row: Row) -> list[Decided]:
+    """Return the orders before one that were approved until their all-or-none batch was denied, the first one first.
+
+    `rows` end just before `row`. Those of one batch were decided by one command: in one moment, for one caller.
+    """
+    mine = event_of(row).body
+    found: list[Decided] = []
+    for earlier in reversed(rows):
+        if (earlier.ts, earlier.account_id, earlier.kind) != (row.ts, row.account_id, EventKind.ORDER_DENIED):
+            break
+        body = event_of(earlier).body
+        if not isinstance(body, Decided) or not isinstance(mine, Decided):
+            break
+        if (body.by, body.correlation_id) != (mine.by, mine.correlation_id):
+            break
+        if because_of_batch(body.verdict) is not None:
+            found.append(body)
+    return found[::-1]
+
+
+def because_of_batch(verdict: Verdict) -> Broken | None:
+    """Return the reason of an order that nothing but its batch was in the way of, None of any other."""
+    first = verdict.broken[0] if verdict.broken else None
+    return first if first is not None and first.code is DenialCode.BATCH_DENIED else None
+
+
+def as_it_was_tried(state: FirmState, account: Account, legs: Sequence[Decided]) -> FirmState:
+    """Return a copy of the account's state with orders held that passed in a batch that was denied."""
+    trial = trial_of(state, account)
+    for leg in legs:
+        body = replace(leg, verdict=replace(leg.verdict, approved=True, broken=[]))
+        evolve(trial, Event(EventKind.ORDER_APPROVED, leg.account_id, body), state.last_seq)
+    return trial
+
+
+def trial_of(state: FirmState, account: Account) -> FirmState:
+    """Return a copy of what orders of one account change."""
     copied = replace(
         account,
         positions={

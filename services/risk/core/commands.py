@@ -86,7 +86,7 @@ class PlaceOrder:
 
 @dataclass(frozen=True, slots=True)
 class PlaceOrders:
-    """Decide on orders in their sequence; with `all_or_none` one denial denies them all."""
+    """Decide on orders in their sequence; with `all_or_none` one denial denies all that are new."""
 
     account_id: str
     orders: tuple[OrderTerms, ...]

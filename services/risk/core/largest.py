@@ -7,7 +7,7 @@ from typing import Final
 from services.risk.core.bodies import Broken, OrderTerms
 from services.risk.core.checks import Evaluation, evaluate
 from services.risk.core.checks.case import Case
-from services.risk.core.state import Account, FirmState
+from services.risk.core.state import Account, FirmState, OrderRecord
 from shared.schemas.denials import DenialCode
 
 # A smaller order would break these too: there is no largest quantity that would have passed.
@@ -46,7 +46,12 @@ _FAR: Final = 1e6
 
 
 def largest_passing(
-    state: FirmState, account: Account, order: OrderTerms, now: int, found: Evaluation, replaces: int | None = None
+    state: FirmState,
+    account: Account,
+    order: OrderTerms,
+    now: int,
+    found: Evaluation,
+    replaces: OrderRecord | None = None,
 ) -> int:
     """Return the largest quantity, in whole lots and at most the order's, that would pass; 0 where none would.
 

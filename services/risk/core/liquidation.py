@@ -34,9 +34,12 @@ def liquidation_plan(state: FirmState, account: Account) -> LiquidationPlan:
     return LiquidationPlan(account_id=account.account_id, risk_level=level, steps=steps, seq=account.state_seq)
 
 
-def in_plan(position: Position, order: OrderTerms, profile: Profile) -> bool:
-    """Tell whether an order that reduces is one of the plan: reduce-only, and no more than one slice."""
-    left = _to_close(position)
+def in_plan(position: Position, order: OrderTerms, profile: Profile, own: int) -> bool:
+    """Tell whether an order that reduces is one of the plan: reduce-only, and no more than one slice.
+
+    `own` is what the order holds already, where it is a change of one: that is still to close.
+    """
+    left = _to_close(position, own)
     return order.reduce_only and order.quantity <= slice_quantity(position, profile, left)
 
 
@@ -56,7 +59,7 @@ def slice_quantity(position: Position, profile: Profile, quantity: int) -> int:
     return lots or min(quantity, terms.lot)
 
 
-def _to_close(position: Position) -> int:
+def _to_close(position: Position, own: int = 0) -> int:
     if position.quantity > 0:
-        return max(position.quantity - position.open_sell, 0)
-    return max(-position.quantity - position.open_buy, 0)
+        return max(position.quantity - position.open_sell + own, 0)
+    return max(-position.quantity - position.open_buy + own, 0)

@@ -27,8 +27,12 @@ _FEWEST_SCENARIOS: Final = 20
 
 def set_instruments(state: FirmState, command: SetInstruments, now: int) -> Outcome:
     """Add or replace instruments; those that stay as they are give no event."""
+    underlyings = {instrument.symbol: instrument.underlying for instrument in command.instruments}
     for instrument in command.instruments:
         known = state.instruments.get(instrument.symbol)
+        # One that was described so before it was refused may stay.
+        if (known is None or known.underlying != instrument.underlying) and _on_itself(state, underlyings, instrument):
+            return invalid(f"{instrument.symbol} would be its own underlying, by itself or through others")
         if known is None:
             continue
         if command.may_only_describe and _changes(known.instrument, instrument):
@@ -48,6 +52,22 @@ def set_instruments(state: FirmState, command: SetInstruments, now: int) -> Outc
         for instrument in command.instruments
         if instrument.symbol not in state.instruments or state.instruments[instrument.symbol].instrument != instrument
     )
+
+
+def _on_itself(state: FirmState, described: dict[str, str | None], instrument: Instrument) -> bool:
+    """Tell whether the chain of underlyings comes back, in the end or at once."""
+    met: set[str] = set()
+    each = instrument.underlying
+    while each is not None and each not in met:
+        if each == instrument.symbol:
+            return True
+        met.add(each)
+        if each in described:
+            each = described[each]
+        else:
+            known = state.instruments.get(each)
+            each = known.underlying if known is not None else None
+    return False
 
 
 def _changes(known: Instrument, instrument: Instrument) -> bool:

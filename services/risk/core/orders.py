@@ -65,7 +65,12 @@ def place_order(state: FirmState, command: PlaceOrder, now: int) -> Outcome:
 
 
 def judge(
-    state: FirmState, account: Account, order: OrderTerms, now: int, found: Evaluation, replaces: int | None = None
+    state: FirmState,
+    account: Account,
+    order: OrderTerms,
+    now: int,
+    found: Evaluation,
+    replaces: OrderRecord | None = None,
 ) -> Verdict:
     """Return the verdict on what the checks found."""
     broken, most = found.broken, None
@@ -124,8 +129,8 @@ def replace_order(state: FirmState, command: ReplaceOrder, now: int) -> Outcome:
     if time is None:
         return invalid("a replacement in a simulated account needs ts_event")
     changed = replace(record.order, quantity=quantity - filled, limit=limit)
-    found = evaluate(state, account, changed, time, record.held)
-    verdict = judge(state, account, changed, time, found, record.held)
+    found = evaluate(state, account, changed, time, record)
+    verdict = judge(state, account, changed, time, found, record)
     if verdict.max_quantity:
         verdict.max_quantity += filled
     body = OrderReplaced(

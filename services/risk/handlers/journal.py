@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.risk import store
+from services.risk.core.batch import legs_before
 from services.risk.core.bodies import Decided
 from services.risk.core.chain import Row, Tip, event_of, follow
 from services.risk.core.evolve import evolve
@@ -17,6 +18,7 @@ from shared.database import Database
 from shared.problems import NotFound
 from shared.schemas.accounts import Explanation
 from shared.schemas.journal import EventKind, JournalEntry, JournalPage, JournalVerification
+from shared.schemas.orders import MOST_IN_BATCH
 
 _PAGE = 5_000
 
@@ -65,7 +67,10 @@ async def explain_decision(database: Database, restore: Restore, account_id: str
             limit = min(_PAGE, decision.seq - 1 - state.last_seq)
             rows = await store.read_page(session, state.last_seq, limit, ())
             await asyncio.to_thread(_fold, state, rows)
-    return await asyncio.to_thread(explain, state, body, decision.seq)
+        # All that a batch can have before it.
+        first = max(decision.seq - MOST_IN_BATCH, 0)
+        near = await store.read_page(session, first, decision.seq - 1 - first, ()) if first < decision.seq - 1 else []
+    return await asyncio.to_thread(explain, state, body, decision.seq, legs_before(near, decision))
 
 
 def _fold(state: FirmState, rows: Sequence[Row]) -> None:

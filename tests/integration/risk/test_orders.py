@@ -286,6 +286,29 @@ async def test_a_batch_is_decided_order_by_order_or_as_one(risk: RiskClient) -> 
     assert together["approved"] == 0
     codes = [decision["reasons"][0]["code"] for decision in together["decisions"]]
     assert codes == ["BATCH_DENIED", "POSITION_LIMIT"]
+    for name, code in (("c1", "BATCH_DENIED"), ("c2", "POSITION_LIMIT")):
+        shown = await risk.ok("GET", f"/accounts/main/decisions/{name}/explain")
+        assert shown["agrees"]
+        assert [check["code"] for check in shown["checks"] if not check["passed"]] == [code]
+
+
+async def test_a_batch_does_not_go_out_beside_a_leg_that_has_ended(risk: RiskClient) -> None:
+    await risk.order("d1", "10")
+    await risk.ok("POST", "/accounts/main/orders/d1/cancel", {"reason": "no longer"})
+    whole = {"orders": [order("d1", "10"), order("d2", "20")], "all_or_none": True}
+    together = await risk.ok("POST", "/accounts/main/orders/batch", whole)
+    assert together["approved"] == 0
+    codes = [decision["reasons"][0]["code"] for decision in together["decisions"]]
+    assert codes == ["ORDER_ENDED", "BATCH_DENIED"]
+    assert (await risk.ok("GET", "/accounts/main/orders"))["items"] == []
+
+
+async def test_an_instrument_on_itself_is_refused(risk: RiskClient) -> None:
+    itself = {"symbol": "ITSELF", "currency": "USD", "asset_class": "OPTION", "tick_size": "0.01"}
+    body = {"instruments": [{**itself, "underlying": "ITSELF"}]}
+    refused = await risk.call("PUT", "/instruments", body, Role.ADMIN)
+    assert refused.status_code == 422
+    assert "own underlying" in refused.json()["detail"]
 
 
 async def test_a_decision_is_explained_from_the_journal(risk: RiskClient) -> None:

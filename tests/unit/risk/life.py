@@ -19,10 +19,11 @@ from services.risk.core.commands import (
 )
 from services.risk.core.evolve import evolve
 from services.risk.core.outcome import Refused
-from services.risk.core.state import FirmState
+from services.risk.core.state import FirmState, Replaced
 from services.risk.core.translate import order_terms
 from services.risk.core.units import SCALE, amount, micros, units
 from shared.schemas.decisions import RiskLevel
+from shared.schemas.denials import DenialCode
 from shared.schemas.kill_events import KillSwitchActivated
 from shared.schemas.kill_switches import KillReductions, KillScope
 from shared.schemas.orders import Fill, Order
@@ -30,6 +31,17 @@ from tests.unit.risk.books import Books, Sent
 from tests.unit.risk.desk import START, Desk
 from tests.unit.risk.life_samples import LIMITS, PARENTS, PRICES, RATES, SHARES, STRATEGIES, TRADED
 
+HALTING = {
+    DenialCode.KILL_SWITCH_ACTIVE,
+    DenialCode.BREAKER_OPEN,
+    DenialCode.RISK_LEVEL,
+    DenialCode.EQUITY_NOT_POSITIVE,
+    DenialCode.NOT_REDUCING,
+    DenialCode.DAILY_LOSS_LIMIT,
+    DenialCode.DRAWDOWN_LIMIT,
+    DenialCode.TURNOVER_LIMIT,
+    DenialCode.INTRADAY_POSITION_LIMIT,
+}
 TOLERANCE = Fraction(1, 10**8)
 
 
@@ -117,6 +129,12 @@ class Living(RuleBasedStateMachine):
             assert reduces
             assert reduce_only or reductions is KillReductions.ALL
         assert reduces or not hindered
+
+    def nothing_halts(self, replaced: dict[str, Replaced] | None, name: str, switches: list[KillReductions]) -> None:
+        """Hold that nobody is kept in an order: no halt stands in the way of what backs off."""
+        found = (replaced or {})[name].content
+        if KillReductions.NONE not in switches:
+            assert not {each.code for each in found.reasons} & HALTING
 
     def within(self, symbol: str, before: dict[str, Fraction], reduces: bool) -> None:
         """Hold that what was approved is within every limit, or reduces and worsens nothing that is not."""
@@ -206,6 +224,13 @@ class Living(RuleBasedStateMachine):
 def _covered(order: Sent, scope: KillScope, target: str | None) -> bool:
     named = {KillScope.STRATEGY: order.strategy, KillScope.SYMBOL: order.symbol}
     return named.get(scope, target) == target
+
+
+def nearer(order: Sent, limit: Fraction | None) -> bool:
+    """Tell whether a limit is nearer to the market than an order stands."""
+    if order.limit is None or limit is None:
+        return False
+    return limit > order.limit if order.buy else limit < order.limit
 
 
 def fraction_of(value: int) -> Fraction:

@@ -64,6 +64,8 @@ LIMITS = (
         fill_doubt_fraction=0.01,
     ),
 )
+# What is held is beyond these, so that the level is RED.
+SMALL = wide(max_position_fraction=0.001, max_mark_age_seconds=86_400)
 SCOPES = (
     (KillScope.FIRM, None),
     (KillScope.ACCOUNT, "main"),

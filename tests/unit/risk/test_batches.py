@@ -10,6 +10,7 @@ from services.risk.core.orders import decision_of
 from services.risk.core.outcome import RefusalKind, Refused
 from services.risk.core.translate import order_terms
 from services.risk.core.units import amount
+from shared.schemas.kill_switches import KillScope
 from shared.schemas.orders import Order, OrderClose, OrderReplace, OrderStatus, ReplaceAcknowledgement
 from tests.unit.risk.desk import Desk, codes, narrow, wide
 
@@ -17,19 +18,23 @@ pytestmark = pytest.mark.unit
 
 
 def batch(desk: Desk, *quantities: int) -> Any:
+    return legs(desk, *((f"b{number}", quantity, "trend") for number, quantity in enumerate(quantities)))
+
+
+def legs(desk: Desk, *named: tuple[str, int, str]) -> Any:
     orders = tuple(
         order_terms(
             Order.model_validate(
                 {
-                    "client_order_id": f"b{number}",
-                    "strategy_id": "trend",
+                    "client_order_id": name,
+                    "strategy_id": strategy,
                     "symbol": "STOCK",
                     "side": "BUY",
                     "quantity": quantity,
                 }
             )
         )
-        for number, quantity in enumerate(quantities)
+        for name, quantity, strategy in named
     )
     command = PlaceOrders("main", orders, True, "ada")
     outcome = desk.send(command)
@@ -71,6 +76,48 @@ class TestAllOrNone:
         desk = Desk(narrow())
         batch(desk, 101)
         assert [codes(each) for each in batch(desk, 101, 1)] == [["POSITION_LIMIT"], ["BATCH_DENIED"]]
+
+    @pytest.mark.parametrize("how", ["CANCELLED", "EXPIRED", "REJECTED", "KILL_SWITCH"])
+    def test_with_one_whose_approval_is_over_the_rest_is_denied(self, how: str) -> None:
+        desk = Desk(narrow())
+        # Of another strategy, so that the switch stops this leg alone.
+        desk.order(quantity=10, client_order_id="b0", strategy_id="other")
+        if how == "KILL_SWITCH":
+            desk.kill(KillScope.STRATEGY, "other")
+            over = "KILL_SWITCH_ACTIVE"
+        else:
+            desk.send(CloseOrder("main", "b0", OrderStatus(how), OrderClose(reason="as told"), "ada"))
+            over = "ORDER_ENDED"
+        found = legs(desk, ("b0", 10, "other"), ("b1", 20, "trend"), ("b2", 30, "trend"))
+        assert [codes(each) for each in found] == [[over], ["BATCH_DENIED"], ["BATCH_DENIED"]]
+        assert found[1].reasons[0].message == "order b0 of the same batch is denied"
+        assert desk.account.open_orders == {}
+        assert desk.account.positions["STOCK"].open_buy == 0
+
+    def test_in_whatever_place_it_stands(self) -> None:
+        desk = Desk(narrow())
+        desk.order(quantity=10, client_order_id="b1")
+        desk.send(CloseOrder("main", "b1", OrderStatus.CANCELLED, OrderClose(reason="as told"), "ada"))
+        assert [codes(each) for each in batch(desk, 20, 10)] == [["BATCH_DENIED"], ["ORDER_ENDED"]]
+        assert desk.account.open_orders == {}
+
+    def test_one_that_is_at_the_venue_already_stays_approved_when_the_rest_is_denied(self) -> None:
+        desk = Desk(narrow())
+        desk.order(quantity=60, client_order_id="b0")
+        filled = desk.order(quantity=1, client_order_id="b1")
+        desk.fill(filled, 1, 100)
+        found = batch(desk, 60, 1, 90, 5)
+        assert [codes(each) for each in found] == [[], [], ["POSITION_LIMIT"], ["BATCH_DENIED"]]
+        assert set(desk.account.open_orders) == {"b0"}
+        assert desk.held().open_buy_quantity == 60
+
+    def test_sent_again_after_one_of_it_ended_the_others_are_as_they_are(self) -> None:
+        desk = Desk(narrow())
+        batch(desk, 60, 40)
+        desk.send(CloseOrder("main", "b0", OrderStatus.CANCELLED, OrderClose(reason="as told"), "ada"))
+        count = len(desk.journal)
+        assert [codes(each) for each in batch(desk, 60, 40)] == [["ORDER_ENDED"], []]
+        assert len(desk.journal) == count
 
 
 class TestReplace:

@@ -18,12 +18,16 @@ from services.risk.core.commands import (
     SetLimits,
     SetMarks,
 )
+from services.risk.core.evolve import evolve
 from services.risk.core.orders import decision_of
 from services.risk.core.outcome import Event, RefusalKind, Refused
 from services.risk.core.translate import order_terms
 from services.risk.core.units import SCALE, amount, micros
 from services.risk.core.views import order_view
 from shared.schemas.accounts import AccountCreate, DayRoll
+from shared.schemas.events import InstrumentSet
+from shared.schemas.instruments import Instrument
+from shared.schemas.journal import EventKind
 from shared.schemas.limits import Limits, LimitsRollback, LimitsUpdate
 from shared.schemas.orders import Fill, Order, OrderClose, OrderStatus
 from tests.unit.risk.desk import START, STOCK, Desk, codes, wide
@@ -219,6 +223,48 @@ class TestOrders:
 
 
 class TestInstruments:
+    def on(self, symbol: str, underlying: str | None) -> Instrument:
+        return STOCK.model_copy(update={"symbol": symbol, "underlying": underlying})
+
+    @pytest.mark.parametrize(
+        "described",
+        [
+            [("A", "A")],
+            [("A", "B"), ("B", "A")],
+            [("A", "B"), ("B", "C"), ("C", "D"), ("D", "A")],
+        ],
+    )
+    def test_none_is_its_own_underlying_by_itself_or_through_others(self, described: list[tuple[str, str]]) -> None:
+        instruments = tuple(self.on(*each) for each in described)
+        desk = Desk()
+        count = len(desk.journal)
+        assert refusal(desk.send(SetInstruments(instruments, "eve"))) is RefusalKind.INVALID
+        assert len(desk.journal) == count
+        # Nor one after the other.
+        for each in instruments[:-1]:
+            assert not isinstance(desk.send(SetInstruments((each,), "eve")), Refused)
+        assert refusal(desk.send(SetInstruments(instruments[-1:], "eve"))) is RefusalKind.INVALID
+
+    def test_an_option_on_a_future_on_an_index_is_none(self) -> None:
+        desk = Desk()
+        chain = (self.on("O", "F"), self.on("P", "F"), self.on("F", "I"), self.on("I", None))
+        assert not isinstance(desk.send(SetInstruments(chain, "eve")), Refused)
+
+    def test_what_was_described_so_before_stays_and_can_be_put_right(self) -> None:
+        desk = Desk()
+        old = self.on("A", "A")
+        evolve(
+            desk.state,
+            Event(EventKind.INSTRUMENT_SET, None, InstrumentSet(instrument=old, by="ada", ts_event=START)),
+            desk.state.last_seq + 1,
+        )
+        assert desk.send(SetInstruments((old,), "eve")) == ()
+        stopped = old.model_copy(update={"tradable": False})
+        assert not isinstance(desk.send(SetInstruments((stopped,), "eve")), Refused)
+        # It ends the walk of one written on it.
+        assert not isinstance(desk.send(SetInstruments((self.on("B", "A"),), "eve")), Refused)
+        assert not isinstance(desk.send(SetInstruments((self.on("A", None),), "eve")), Refused)
+
     def test_the_unit_of_what_is_held_cannot_change(self) -> None:
         desk = Desk()
         desk.order()

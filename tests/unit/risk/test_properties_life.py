@@ -34,8 +34,8 @@ from shared.schemas.accounts import BrokerPosition, CashMovement, DayRoll, Recon
 from shared.schemas.limits import LimitsUpdate
 from shared.schemas.orders import OrderClose, OrderReplace, OrderStatus, ReplaceAcknowledgement
 from tests.unit.risk.books import Replacing, Sent, differences
-from tests.unit.risk.life import TOLERANCE, Living, cents, decimal, exact, fraction_of
-from tests.unit.risk.life_samples import LIMITS, SCOPES, SHARES, TRADED
+from tests.unit.risk.life import TOLERANCE, Living, cents, decimal, exact, fraction_of, nearer
+from tests.unit.risk.life_samples import LIMITS, SCOPES, SHARES, SMALL, TRADED
 
 pytestmark = pytest.mark.unit
 symbols = st.sampled_from(sorted(TRADED))
@@ -97,6 +97,17 @@ class Life(Living):
             # Unless a switch that the fill pulled has ended it.
             self.acknowledge(number, word == "y", order)
 
+    @rule(symbol=symbols, buy=st.booleans(), quantity=quantities, tick=ticks, eighths=st.integers(5, 9), moved=ticks)
+    def squeeze(self, symbol: str, buy: bool, quantity: int, tick: int, eighths: int, moved: int) -> None:
+        """Rest an order, let only reductions pass where anything is held, and move it nearer or further away."""
+        order = self.terms(symbol, buy, quantity, tick, 1)
+        self.decide(order)
+        sent = self.books.orders.get(order.client_order_id)
+        if sent is not None:
+            self.desk.send(SetLimits("main", LimitsUpdate(limits=SMALL, reason="as drawn"), "eve"))
+            self.replace(sent, Fraction(-(-sent.quantity * eighths // 8)), moved)
+            self.desk.send(SetLimits("main", LimitsUpdate(limits=LIMITS[0], reason="as drawn"), "eve"))
+
     def replace(self, order: Sent, quantity: Fraction, tick: int) -> None:
         self.count += 1
         limit = None if order.limit is None else self.near(order.symbol, tick)
@@ -106,12 +117,15 @@ class Life(Living):
         outcome = self.desk.send(ReplaceOrder("main", order.name, request, "ada"))
         refused = order.replacing is not None or quantity <= order.filled
         assert isinstance(outcome, Refused) is refused
+        # What holds no more than before, no nearer to the market.
+        adds = max(quantity - order.filled - held, Fraction(0))
+        backs_off = not adds and not nearer(order, exact(limit))
         replacement = self.desk.account.orders[order.name].replacement
+        if not refused and backs_off:
+            self.nothing_halts(self.desk.account.orders[order.name].replaced, request.replace_id, switches)
         if refused or replacement is None or replacement.replace_id != request.replace_id:
             return
-        # What holds no more than before is let through.
-        adds = max(quantity - order.filled - held, Fraction(0))
-        reduces = not adds or self.books.reduces(order.symbol, order.buy, adds)
+        reduces = backs_off or self.books.reduces(order.symbol, order.buy, adds)
         self.allowed(reduces, reduces and self.desk.account.orders[order.name].order.reduce_only, switches, hindered)
         order.replacing = Replacing(request.replace_id, quantity, exact(limit))
         self.within(order.symbol, before, reduces)

@@ -9,7 +9,7 @@ from services.risk.core.bodies import Broken, OrderTerms
 from services.risk.core.checks import flow, halts, instrument, prices, sizes, tail
 from services.risk.core.checks.case import Case
 from services.risk.core.checks.measures import MEASURES, before, with_order
-from services.risk.core.state import Account, FirmState
+from services.risk.core.state import Account, FirmState, OrderRecord
 from services.risk.core.units import quotient, shown
 from services.risk.core.valuation import rate_of, rate_symbols
 from shared.schemas.denials import DenialCode
@@ -62,7 +62,7 @@ class Evaluation:
 
 
 def evaluate(
-    state: FirmState, account: Account, order: OrderTerms, now: int, replaces: int | None = None
+    state: FirmState, account: Account, order: OrderTerms, now: int, replaces: OrderRecord | None = None
 ) -> Evaluation:
     """Run every check on an order; what is fatal ends the list, as what follows has nothing to measure with."""
     if state.stopped and (broken := halts.killed(state, account, order)) is not None:
@@ -80,7 +80,7 @@ def evaluate(
 
 
 def case_of(
-    state: FirmState, account: Account, order: OrderTerms, now: int, replaces: int | None = None
+    state: FirmState, account: Account, order: OrderTerms, now: int, replaces: OrderRecord | None = None
 ) -> Case | Broken:
     """Return what the checks compare, or what is missing for it."""
     position = account.positions.get(order.symbol)
@@ -103,11 +103,11 @@ def case_of(
 
 def _limits(case: Case, found: list[Broken]) -> float:
     """Append the limits the order breaks; return the worst utilisation."""
-    account, caps = case.account, case.account.capped()
-    if account.equity <= 0:
-        if not case.reduces:
-            equity = shown(account.equity)
-            found.append(Broken(DenialCode.EQUITY_NOT_POSITIVE, "equity is not positive", value=equity, limit=0.0))
+    caps = case.account.capped()
+    if case.account.equity <= 0:
+        broken = equity(case)
+        if broken is not None:
+            found.append(broken)
         return BEYOND
     after = with_order(case)
     worst = max(map(truediv, after, caps.rounded))
@@ -116,6 +116,14 @@ def _limits(case: Case, found: list[Broken]) -> float:
         worst = max(map(truediv, after, caps.exact))
         found += breaches(case, after)
     return worst if worst < BEYOND else BEYOND
+
+
+def equity(case: Case) -> Broken | None:
+    """Deny what does not reduce where nothing is left: no measure is a share of that."""
+    if case.account.equity > 0 or case.reduces:
+        return None
+    value = shown(case.account.equity)
+    return Broken(DenialCode.EQUITY_NOT_POSITIVE, "equity is not positive", value=value, limit=0.0)
 
 
 def breaches(case: Case, after: tuple[int, ...]) -> list[Broken]:

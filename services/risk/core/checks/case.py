@@ -2,8 +2,8 @@
 
 from services.risk.core.bodies import OrderTerms
 from services.risk.core.positions import HeldMark, Position
-from services.risk.core.state import Account, FirmState
-from services.risk.core.terms import Terms
+from services.risk.core.state import Account, FirmState, OrderRecord
+from services.risk.core.terms import Profile, Terms
 from services.risk.core.units import BPS, SCALE, SCALE2
 from services.risk.core.valuation import name_row, price, rate_mark
 
@@ -11,8 +11,8 @@ from services.risk.core.valuation import name_row, price, rate_mark
 class Case:
     """An order in its account; money, quantities and prices in units of 10^-10.
 
-    Worked out when it is made; `replaces` is what an order being replaced holds already. A plain class, as it is made
-    for every order.
+    Worked out when it is made. Of a change `order` is what would be left of the order, and `replaces` the order as it
+    stands: what that holds already is counted once. A plain class, as it is made for every order.
     """
 
     # The marks beside the symbol's own that it is valued with, and their names.
@@ -27,7 +27,7 @@ class Case:
         terms: Terms,
         mark: HeldMark,
         position: Position | None,
-        replaces: int | None,
+        replaces: OrderRecord | None,
     ) -> None:
         if position is None:
             position = Position(terms)
@@ -40,30 +40,34 @@ class Case:
         # What one unit counts for in exposures, without and with its direction.
         exposure = self.exposure = position.exposure
         self.direction = position.direction
-        # What the order adds to the open quantity of its side; of a replacement less than its quantity.
-        adds = self.adds = quantity if replaces is None else max(quantity - replaces, 0)
+        # What the order adds to the open quantity of its side; of a change less than its quantity.
+        own = self.own = 0 if replaces is None else replaces.held
+        adds = self.adds = quantity - own if quantity > own else 0
         if order.buy:
             path, other = held + position.open_buy, held - position.open_sell
             path_after = path + adds
             reduces = held < 0 and path_after <= 0
+            rest = path - own
         else:
             path, other = held - position.open_sell, held + position.open_buy
             path_after = path - adds
             reduces = held > 0 and path_after >= 0
+            rest = path + own
         unit = position.unit
-        if not order.limit:
-            beyond = unit * profile.collar_bps // BPS
-        elif order.limit > mark.price:
-            beyond = (order.limit - mark.price) * terms.multiplier * position.rate // SCALE
-        else:
-            beyond = 0
+        beyond = _beyond(position, mark, profile, order.limit)
+        # A change that adds nothing and is no nearer to the market than the order stands already.
+        self.backs_off = replaces is not None and adds == 0 and _not_nearer(order, replaces.order)
         worst = abs(path_after) * exposure
         if not reduces:
             # Only what opens is valued beyond the mark: a resting order fills when the market is there.
-            worst += beyond * (quantity if path == 0 or (path > 0) == order.buy else max(quantity - abs(path), 0))
-            reduces = adds == 0
-        # Whether it can only bring the position nearer to zero, with all open orders of its side filled.
-        self.reduces = reduces
+            opens = quantity if rest == 0 or (rest > 0) == order.buy else max(quantity - abs(rest), 0)
+            worst += beyond * opens
+            if self.backs_off and replaces is not None:
+                # That much beyond it stands already; only what is sold dearer than before comes on top.
+                worst -= min(_beyond(position, mark, profile, replaces.order.limit), beyond) * opens
+        # Whether it can only bring the position nearer to zero, with all open orders of its side filled; or changes
+        # an order so that it is no more, and no nearer to the market, than it is.
+        self.reduces = reduces or self.backs_off
         other_worst = abs(other) * exposure
         # The notional of the symbol at the worst its open orders and this one can lead to, and what that adds.
         self.worst_after = -(-(worst if worst > other_worst else other_worst) // SCALE2)
@@ -71,8 +75,23 @@ class Case:
         # The order's worth, of scale 10^-30: a market order's at the collar, a limit order's at the worse of limit and
         # mark. Worse is higher for sells too: what rests above the mark is a larger position when it fills.
         self.worth = quantity * (unit + beyond)
+        # What of that the order does not hold already.
+        self.adds_worth = adds * unit + quantity * beyond
         plain = terms.underlying is None and terms.currency == account.base_currency
         self.others = () if plain else _others(state, account, terms)
+
+
+def _beyond(position: Position, mark: HeldMark, profile: Profile, limit: int) -> int:
+    """Return by how much a unit may cost more than at the mark: at the limit, without one at the collar."""
+    if not limit:
+        return position.unit * profile.collar_bps // BPS
+    if limit <= mark.price:
+        return 0
+    return (limit - mark.price) * position.terms.multiplier * position.rate // SCALE
+
+
+def _not_nearer(order: OrderTerms, stands: OrderTerms) -> bool:
+    return order.limit <= stands.limit if order.buy else order.limit >= stands.limit
 
 
 def _others(state: FirmState, account: Account, terms: Terms) -> tuple[tuple[str, HeldMark], ...]:

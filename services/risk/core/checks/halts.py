@@ -34,7 +34,12 @@ def kill_switch(case: Case) -> Broken | None:
             return Broken(
                 DenialCode.KILL_SWITCH_ACTIVE, f"{switch.scope} lets only reductions through: {switch.reason}"
             )
-        if switch.reductions is KillReductions.PLAN and not in_plan(case.position, order, case.profile):
+        # What it ended cannot be changed: an order that is open here was in the plan, and may be taken back in part.
+        if (
+            switch.reductions is KillReductions.PLAN
+            and not case.backs_off
+            and not in_plan(case.position, order, case.profile, case.own)
+        ):
             return Broken(
                 DenialCode.KILL_SWITCH_ACTIVE,
                 f"{switch.scope} lets only reduce-only orders of the liquidation plan through: {switch.reason}",

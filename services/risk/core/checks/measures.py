@@ -76,7 +76,7 @@ def with_order(case: Case) -> tuple[int, ...]:
     day = held.day_start
     up, down, turnover = held.quantity + held.open_buy - day, day - held.quantity + held.open_sell, account.turnover
     if not case.reduces:
-        turnover += case.worth
+        turnover += case.adds_worth
         if case.buy:
             up += case.adds
         else:

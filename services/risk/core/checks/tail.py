@@ -9,7 +9,7 @@ from services.risk.core.units import shown
 from shared.schemas.decisions import Unit
 from shared.schemas.denials import DenialCode
 
-_CODES: Final = (
+CODES: Final = (
     (DenialCode.VAR_LIMIT, "value at risk"),
     (DenialCode.EXPECTED_SHORTFALL_LIMIT, "expected shortfall"),
 )
@@ -77,6 +77,6 @@ def _breach(scenarios: Scenarios, case: Case, found: list[Broken], which: int, v
     measured = unchanged[which] if unchanged else 0.0
     if case.reduces and value <= measured:
         return
-    code, what = _CODES[which]
+    code, what = CODES[which]
     message = f"{what} at {case.profile.confidence:g} over {scenarios.source.horizon_days} d"
     found.append(Broken(code, message, Unit.OF_EQUITY, measured, value, limit))
