@@ -79,6 +79,8 @@ class Upstream:
             return Headers()
         if wanted == "download":
             return StreamingResponse(chunks(), media_type="application/octet-stream")
+        if wanted in {"stream", "endless"}:
+            return Endless(self.disconnected, silent=wanted == "stream")
         if wanted == "slow":
             return Slow(self.asked_to_go_on)
         if wanted.isdigit():
@@ -115,6 +117,26 @@ class Slow:
         while not self.go_on.is_set():
             await asyncio.sleep(0.01)
         await PlainTextResponse("late")(scope, receive, send)
+
+
+@dataclass
+class Endless:
+    """Begins its answer and then is silent, or never stops; notes that its caller has left."""
+
+    left: threading.Event
+    silent: bool
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        leaving = asyncio.ensure_future(receive())
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"begun", "more_body": True})
+        while not leaving.done():
+            if self.silent:
+                await leaving
+                break
+            await send({"type": "http.response.body", "body": b"x" * 65536, "more_body": True})
+            await asyncio.sleep(0)
+        self.left.set()
 
 
 async def chunks() -> AsyncIterator[bytes]:
@@ -627,3 +649,63 @@ def test_many_at_once_are_answered_each_with_its_own(desk: Desk) -> None:
         return [answer.text for answer in answers]
 
     assert asyncio.run(ask()) == [str(number) for number in range(300)]
+
+
+@pytest.mark.parametrize("path", ["stream", "slow", "endless"])
+def test_what_nobody_waits_for_is_ended(desk: Desk, path: str) -> None:
+    with socket.create_connection(desk.address, timeout=10) as connection:
+        connection.sendall(f"GET /api/v1/risk/{path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        while not desk.risk.seen:
+            time.sleep(0.01)
+    if path == "slow":
+        # It does not look, and answers into the void.
+        desk.risk.asked_to_go_on.set()
+    else:
+        assert desk.risk.disconnected.wait(5)
+    assert desk.client.get("/api/v1/risk/who").text == "risk"
+
+
+def test_a_change_goes_on_though_its_caller_has_left(desk: Desk) -> None:
+    with socket.create_connection(desk.address, timeout=10) as connection:
+        connection.sendall(b"POST /api/v1/risk/emergency-stop HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}")
+    for _ in range(500):
+        if desk.risk.seen:
+            break
+        time.sleep(0.01)
+    assert desk.risk.last[1] == b"{}"
+
+
+def test_a_caller_that_does_not_read_is_left_after_a_while(upstreams: dict[str, tuple[Upstream, str]]) -> None:
+    with desk_of(upstreams, Limits(reads=1, send_seconds=0.5, wait_seconds=5)) as desk:
+        desk.risk.forget()
+        with socket.create_connection(desk.address, timeout=10) as connection:
+            connection.sendall(b"GET /api/v1/risk/endless HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert desk.risk.disconnected.wait(10)
+            assert desk.client.get("/api/v1/risk/who").text == "risk"
+
+
+def test_callers_that_leave_while_they_wait_take_no_places(upstreams: dict[str, tuple[Upstream, str]]) -> None:
+    with desk_of(upstreams, Limits(reads=1, wait_seconds=2)) as desk:
+        desk.risk.forget()
+        for path in ["slow", *["who"] * 20]:
+            with socket.create_connection(desk.address, timeout=10) as connection:
+                connection.sendall(f"GET /api/v1/risk/{path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+                time.sleep(0.02)
+        desk.risk.asked_to_go_on.set()
+        for _ in range(3):
+            assert desk.client.get("/api/v1/risk/who").text == "risk"
+
+
+def test_long_bodies_that_stop_coming_take_nothing_from_short_ones(
+    upstreams: dict[str, tuple[Upstream, str]],
+) -> None:
+    with desk_of(upstreams, Limits(uploads=1, changes=1, body_seconds=1, wait_seconds=0.2)) as desk:
+        head = b"POST /api/v1/risk/echo HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n"
+        with socket.create_connection(desk.address, timeout=10) as connection:
+            connection.sendall(head + b"x" * 300_000)
+            time.sleep(0.3)
+            assert desk.client.post("/api/v1/risk/echo", content=b"short").text == "short"
+            answer = desk.client.post("/api/v1/risk/echo", content=b"l" * 300_000)
+            check_problem(answer, 503, "dependency-unavailable", "uploads")
+            assert connection.recv(65536).startswith(b"HTTP/1.1 408 ")
+        assert desk.client.post("/api/v1/risk/echo", content=b"l" * 300_000).status_code == 200
