@@ -1,21 +1,23 @@
 """One port for the whole suite on one machine: what nginx is in production."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Mapping
-from typing import Any
+from contextlib import nullcontext
 from uuid import uuid4
 
 import httpx
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gateway.callers import CallerGone, body_of, while_there
 from gateway.dashboard.app import create as create_dashboard
+from gateway.lanes import Answer, Lane, Lanes, Limits, lane_of
 from shared.logging.context import correlation_id
-from shared.middleware import drain, too_large
-from shared.problems import BadRequest, DependencyUnavailable, PayloadTooLarge, Problem
+from shared.middleware import in_time
+from shared.problems import BadRequest, DependencyUnavailable, Problem
 from shared.settings import AppSettings, settings_of_process
 from shared.shards import RIGHT_SHARD_HEADER, SHARD_HEADER, shard_of
 
-_ANSWER_SECONDS = 35.0
 _CORRELATION = b"x-correlation-id"
 _ACCEPTED = re.compile(rb"[A-Za-z0-9._:\-]{1,64}")
 _ROUTE = re.compile(
@@ -31,12 +33,11 @@ _HOP_BY_HOP = frozenset(
 )
 
 
+# What nobody waits for any longer is not worth a connection.
+_ENDED_EARLY = frozenset({Lane.READS, Lane.STREAMS})
+
 # Said by the front alone: what a caller says of itself is not believed.
 _FORWARDED = (b"x-forwarded-proto", b"x-forwarded-host", b"x-forwarded-for")
-
-
-class _CallerGone(Exception):
-    """The caller left before its request was whole: there is nothing to do and nobody to tell."""
 
 
 class GatewayTimeout(Problem):
@@ -51,18 +52,14 @@ class Front:
     Of a service that is several shards, `upstreams` has all URLs in their order, separated by commas.
     """
 
-    def __init__(self, upstreams: Mapping[str, str], page: ASGIApp, max_body_bytes: int) -> None:
+    def __init__(
+        self, upstreams: Mapping[str, str], page: ASGIApp, max_body_bytes: int, limits: Limits | None = None
+    ) -> None:
         self._upstreams = {name: urls.split(",") for name, urls in upstreams.items()}
         self._page = page
         self._max_body_bytes = max_body_bytes
-        self._client = httpx.AsyncClient(
-            timeout=httpx.Timeout(_ANSWER_SECONDS, connect=2),
-            # Services close a connection that was idle for five seconds; ours must not be the one they are closing.
-            limits=httpx.Limits(max_connections=200, max_keepalive_connections=50, keepalive_expiry=3),
-            trust_env=False,
-        )
-        # Every client header is passed on as it came; none is added.
-        self._client.headers.clear()
+        self._limits = limits or Limits()
+        self._lanes = Lanes(self._limits)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one ASGI scope."""
@@ -84,7 +81,7 @@ class Front:
 
         async def told(message: Message) -> None:
             if message["type"].startswith("lifespan.shutdown."):
-                await self._client.aclose()
+                await self._lanes.aclose()
             await send(message)
 
         return told
@@ -94,97 +91,88 @@ class Front:
         given = [(key, value.strip(b" \t")) for key, value in scope["headers"]]
         identifier = _identifier(given)
         headers = [*_passed_on(given), (_CORRELATION, identifier), *_forwarded(scope, given)]
+        answer: Answer | None = None
         try:
-            content = await self._body(scope, receive)
-            # A URL would be put into a form of httpx's own; the target goes out as it came in.
-            extensions = {"target": target, "timeout": self._client.timeout.as_dict()}
-            response = await self._send(name, scope, headers, content, extensions)
-        except _CallerGone:
+            content = await body_of(scope, in_time(receive, self._limits.body_seconds), self._max_body_bytes)
+            lane = lane_of(scope["method"], scope["path"], isinstance(content, bytes))
+            # What changes something is asked to its end: that its caller has left does not undo it.
+            async with while_there(receive) if lane in _ENDED_EARLY else nullcontext():
+                answer = await self._send(lane, name, scope, headers, content, target)
+                await self._pass_on(answer.response, identifier, send)
+        except CallerGone:
             return
-        except (httpx.HTTPError, PayloadTooLarge) as error:
+        except (httpx.HTTPError, Problem) as error:
+            if answer is not None:
+                # It has begun, and stays unfinished: its caller sees that.
+                raise
             correlation_id.set(identifier.decode())
-            problem = error if isinstance(error, PayloadTooLarge) else _problem(name, error)
-            answer = problem.response()
-            answer.headers["X-Correlation-ID"] = identifier.decode()
-            await answer(scope, receive, send)
-            return
-        try:
-            raw = [*_passed_on(response.headers.raw), (_CORRELATION, identifier)]
-            if response.status_code == httpx.codes.NOT_MODIFIED:
-                # It tells the length of what is not sent.
-                raw = [(key, value) for key, value in raw if key.lower() != b"content-length"]
-            await send({"type": "http.response.start", "status": response.status_code, "headers": raw})
-            async for chunk in response.aiter_raw():
-                await send({"type": "http.response.body", "body": chunk, "more_body": True})
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
+            problem = error if isinstance(error, Problem) else _problem(name, error)
+            refusal = problem.response()
+            refusal.headers["X-Correlation-ID"] = identifier.decode()
+            await refusal(scope, receive, send)
         finally:
-            await response.aclose()
+            if answer is not None:
+                await answer.aclose()
+
+    async def _pass_on(self, response: httpx.Response, identifier: bytes, send: Send) -> None:
+        """Pass an answer on as it comes in. Raises CallerGone for a caller that takes nothing for too long."""
+
+        async def tell(message: Message) -> None:
+            try:
+                async with asyncio.timeout(self._limits.send_seconds):
+                    await send(message)
+            except TimeoutError:
+                raise CallerGone from None
+
+        raw = [*_passed_on(response.headers.raw), (_CORRELATION, identifier)]
+        if response.status_code == httpx.codes.NOT_MODIFIED:
+            # It tells the length of what is not sent.
+            raw = [(key, value) for key, value in raw if key.lower() != b"content-length"]
+        await tell({"type": "http.response.start", "status": response.status_code, "headers": raw})
+        async for chunk in response.aiter_raw():
+            await tell({"type": "http.response.body", "body": chunk, "more_body": True})
+        await tell({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _send(
-        self, name: str, scope: Scope, headers: _Headers, content: bytes | AsyncIterator[bytes], extensions: Any
-    ) -> httpx.Response:
-        """Return the answer of the shard that a request is for. Raises HTTPError."""
+        self,
+        lane: Lane,
+        name: str,
+        scope: Scope,
+        headers: _Headers,
+        content: bytes | AsyncIterator[bytes],
+        target: bytes,
+    ) -> Answer:
+        """Return the answer of the shard that a request is for. Raises HTTPError and DependencyUnavailable."""
         urls = _shards(self._upstreams[name], scope)
 
-        async def ask(url: str) -> httpx.Response:
+        # A URL would be put into a form of httpx's own; the target goes out as it came in.
+        extensions = {"target": target, "timeout": self._lanes.timeouts}
+
+        async def ask(url: str) -> Answer:
             request = httpx.Request(scope["method"], url, headers=headers, content=content, extensions=extensions)
             if isinstance(content, bytes) and not content and scope["method"] in {"GET", "HEAD"}:
                 request.headers.pop("content-length", None)
-            return await self._client.send(request, stream=True)
+            return await self._lanes.ask(lane, name, url, request)
 
         if not isinstance(content, bytes):
             # It comes in once, and cannot be sent again.
             return await ask(urls[0])
         for url in urls[:-1]:
             try:
-                response = await ask(url)
+                answer = await ask(url)
                 break
             except (httpx.ConnectError, httpx.ConnectTimeout):
                 # Nothing was sent: what concerns every shard, another one can be asked.
                 continue
         else:
-            response = await ask(urls[-1])
-        right = response.headers.get(RIGHT_SHARD_HEADER, "")
+            answer = await ask(urls[-1])
+        right = answer.response.headers.get(RIGHT_SHARD_HEADER, "")
         shards = {str(number): url for number, url in enumerate(self._upstreams[name])}
-        if response.status_code != httpx.codes.MISDIRECTED_REQUEST or right not in shards:
-            return response
+        if answer.response.status_code != httpx.codes.MISDIRECTED_REQUEST or right not in shards:
+            return answer
         # The body alone names the account, or the path a kill switch: whoever was asked knows whose it is.
-        await response.aclose()
+        await answer.aclose()
         return await ask(shards[right])
-
-    async def _body(self, scope: Scope, receive: Receive) -> bytes | AsyncIterator[bytes]:
-        """Return a body that came whole as bytes, a longer one as it comes in. Raises PayloadTooLarge.
-
-        A service that refuses a body while it is being sent looks to its caller as if it had died: the limit
-        holds here already.
-        """
-        announced = dict(scope["headers"]).get(b"content-length", b"")
-        if announced.isdigit() and int(announced) > self._max_body_bytes:
-            await drain(receive, self._max_body_bytes)
-            raise too_large(self._max_body_bytes)
-        first = await receive()
-        if first["type"] == "http.disconnect":
-            raise _CallerGone
-        body: bytes = first.get("body", b"")
-        if not first.get("more_body", False):
-            return body
-
-        async def rest() -> AsyncIterator[bytes]:
-            yield body
-            taken, more = len(body), True
-            while more:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    raise _CallerGone
-                chunk: bytes = message.get("body", b"")
-                taken += len(chunk)
-                more = message.get("more_body", False)
-                if taken > self._max_body_bytes:
-                    await drain(receive, self._max_body_bytes)
-                    raise too_large(self._max_body_bytes)
-                yield chunk
-
-        return rest()
 
 
 def create() -> Front:
@@ -196,7 +184,8 @@ def create() -> Front:
         "ml": settings.ml_url,
         "reporting": settings.reporting_url,
     }
-    return Front(upstreams, create_dashboard(settings), settings.max_body_bytes)
+    limits = Limits(body_seconds=settings.body_seconds, streams=settings.front_streams)
+    return Front(upstreams, create_dashboard(settings), settings.max_body_bytes, limits)
 
 
 def _shards(urls: list[str], scope: Scope) -> list[str]:
@@ -233,8 +222,6 @@ def _problem(name: str, error: httpx.HTTPError) -> Problem:
     if isinstance(error, httpx.LocalProtocolError):
         # Our own client would not write it: no service was asked, and none is at fault.
         return BadRequest(f"The request cannot be passed on: {error}")
-    if isinstance(error, httpx.PoolTimeout):
-        return DependencyUnavailable("Every connection to the services is in use", headers={"Retry-After": "1"})
     if isinstance(error, httpx.TimeoutException) and not isinstance(error, httpx.ConnectTimeout):
         return GatewayTimeout(f"{name} did not answer in time; what it did is unknown")
     return DependencyUnavailable(f"{name} does not answer", headers={"Retry-After": "1"})

@@ -29,6 +29,7 @@ from shared.problems import (
     MalformedJson,
     PayloadTooLarge,
     ProblemDocument,
+    RequestTimeout,
     Unauthenticated,
     Unprocessable,
     UnsupportedMediaType,
@@ -97,7 +98,7 @@ def create_app(
     # The last added is the outermost: every answer is counted and carries its correlation id.
     if direct:
         app.add_middleware(DirectRoutes, routes=direct, owner=app, authenticator=resources.authenticator)
-    app.add_middleware(BodyLimit, limit=settings.max_body_bytes)
+    app.add_middleware(BodyLimit, limit=settings.max_body_bytes, seconds=settings.body_seconds)
     http_metrics = HttpMetrics()
     templates: dict[int, str] = {}
     app.add_middleware(RequestContext, metrics=http_metrics, templates=templates, headers=headers or {})
@@ -112,6 +113,7 @@ def create_app(
         MalformedJson,
         Unauthenticated,
         Forbidden,
+        RequestTimeout,
         PayloadTooLarge,
         UnsupportedMediaType,
         Unprocessable,

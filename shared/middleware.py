@@ -1,5 +1,6 @@
-"""Pure ASGI middleware: correlation ids, a last word on errors, a limit on body size."""
+"""Pure ASGI middleware: correlation ids, a last word on errors, limits on a body's size and time."""
 
+import asyncio
 import re
 import time
 from collections.abc import Mapping
@@ -12,7 +13,7 @@ from shared.http_metrics import HttpMetrics
 from shared.logging import Category, get_trading_logger
 from shared.logging.context import correlation_id
 from shared.logging.context import principal as current_principal
-from shared.problems import InternalError, PayloadTooLarge
+from shared.problems import InternalError, PayloadTooLarge, RequestTimeout
 
 HEADER = "X-Correlation-ID"
 _HEADER = HEADER.lower().encode()
@@ -80,11 +81,15 @@ class RequestContext:
 
 
 class BodyLimit:
-    """Refuse a longer body with 413, whether its length was announced or not."""
+    """Refuse a longer body with 413, whether its length was announced or not, and a slower one with 408.
 
-    def __init__(self, app: ASGIApp, limit: int) -> None:
+    What the app gets has come whole: it never waits for a caller.
+    """
+
+    def __init__(self, app: ASGIApp, limit: int, seconds: float) -> None:
         self._app = app
         self._limit = limit
+        self._seconds = seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one ASGI scope."""
@@ -93,31 +98,17 @@ class BodyLimit:
             return
         headers = dict(scope["headers"])
         announced = headers.get(b"content-length", b"")
-        if announced.isdigit():
-            if int(announced) > self._limit:
-                await self._refuse(scope, receive, send)
-                return
-            # The server never passes on more than was announced.
+        length = int(announced) if announced.isdigit() else 0
+        if not length and b"transfer-encoding" not in headers:
             await self._app(scope, receive, send)
             return
-        if b"transfer-encoding" not in headers:
-            await self._app(scope, receive, send)
+        try:
+            whole = await self._whole(length, in_time(receive, self._seconds))
+        except (PayloadTooLarge, RequestTimeout) as problem:
+            await problem.response()(scope, receive, send)
             return
-        await self._chunked(scope, receive, send)
-
-    async def _chunked(self, scope: Scope, receive: Receive, send: Send) -> None:
-        body = bytearray()
-        more = True
-        while more:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                return
-            body += message.get("body", b"")
-            more = message.get("more_body", False)
-            if len(body) > self._limit:
-                await self._refuse(scope, receive, send)
-                return
-        whole: Message = {"type": "http.request", "body": bytes(body), "more_body": False}
+        if whole is None:
+            return
         pending = [whole]
 
         async def replay() -> Message:
@@ -125,9 +116,38 @@ class BodyLimit:
 
         await self._app(scope, replay, send)
 
-    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await drain(receive, self._limit)
-        await too_large(self._limit).response()(scope, receive, send)
+    async def _whole(self, length: int, receive: Receive) -> Message | None:
+        """Return the body as one message, None where the caller has left."""
+        parts, size, more = [], 0, True
+        while more:
+            if max(length, size) > self._limit:
+                await drain(receive, self._limit)
+                raise too_large(self._limit)
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return None
+            parts.append(message.get("body", b""))
+            size += len(parts[-1])
+            more = message.get("more_body", False)
+        if size > self._limit:
+            raise too_large(self._limit)
+        return {"type": "http.request", "body": b"".join(parts), "more_body": False}
+
+
+def in_time(receive: Receive, seconds: float) -> Receive:
+    """Return what receives a body for so long, then raises RequestTimeout."""
+    deadline = asyncio.get_running_loop().time() + seconds
+
+    async def limited() -> Message:
+        try:
+            async with asyncio.timeout_at(deadline):
+                return await receive()
+        except TimeoutError:
+            raise RequestTimeout(
+                f"The body has not come within {seconds:g} seconds", headers={"Connection": "close"}
+            ) from None
+
+    return limited
 
 
 def too_large(limit: int) -> PayloadTooLarge:

@@ -102,6 +102,12 @@ class MethodNotAllowed(Problem):
     type_, title, status = "method-not-allowed", "Method not allowed", 405
 
 
+class RequestTimeout(Problem):
+    """The body did not come in time."""
+
+    type_, title, status = "request-timeout", "Request timeout", 408
+
+
 class Conflict(Problem):
     """The request contradicts what is stored."""
 

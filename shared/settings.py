@@ -73,6 +73,16 @@ class AppSettings(BaseSettings):
     max_body_bytes: int = Field(
         default=16 * 1024 * 1024, ge=1024, description="A longer request body is refused with 413."
     )
+    body_seconds: float = Field(
+        default=30, gt=0, le=3600, description="A request body that has not come whole by then is refused with 408."
+    )
+    front_streams: int = Field(
+        default=100,
+        ge=1,
+        le=10_000,
+        description="Readers of `GET /api/v1/risk/stream` that the front takes for each process of risk; "
+        "one more is refused with 503.",
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="Least level logged.")
     log_stdout: bool = Field(default=True, description="Log to standard output.")
     log_file: Path | None = Field(default=None, description="Log to this file too, rotated and gzip-compressed.")

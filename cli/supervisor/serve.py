@@ -3,18 +3,22 @@
 import argparse
 import asyncio
 import os
+import resource
 import socket
 import sys
 import threading
 import time
+from contextlib import suppress
 from importlib import import_module
 
 import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from cli.supervisor.protocol import HttpProtocol
 from shared.problems import DependencyUnavailable
 
 _DRAIN_SECONDS = 5
+_FILES = 65_536
 _STOPPING = DependencyUnavailable("The suite is being stopped; what this request did is unknown")
 _APPS = {
     "risk": "services.risk.main",
@@ -52,11 +56,12 @@ class EndInOrder:
 
 def serve(name: str, descriptor: int, lifeline: int) -> int:
     """Serve until told to stop or until the other end of the lifeline is gone; return the exit code."""
+    _take_files()
     app = import_module(_APPS[name]).create()
     config = uvicorn.Config(
         EndInOrder(app),
         loop="uvloop",
-        http="httptools",
+        http=HttpProtocol,
         lifespan="on",
         access_log=False,
         log_config=None,
@@ -68,6 +73,17 @@ def serve(name: str, descriptor: int, lifeline: int) -> int:
     threading.Thread(target=_watch, args=(lifeline, server), daemon=True).start()
     server.run(sockets=[socket.socket(fileno=descriptor)])
     return 0 if server.started else 1
+
+
+def _take_files() -> None:
+    """Take as many open files as may be taken: each connection is one, and who has no key can open them too."""
+    now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    enough = _FILES if most == resource.RLIM_INFINITY else min(_FILES, most)
+    if now == resource.RLIM_INFINITY or now >= enough:
+        return
+    # Some systems allow fewer than they say.
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (enough, most))
 
 
 def _watch(lifeline: int, server: uvicorn.Server) -> None:

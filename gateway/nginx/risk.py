@@ -28,6 +28,9 @@ map $http_x_correlation_id $keelson_correlation {{
     "" $request_id;
 }}
 
+# Readers of the stream of events, by the shard they mean: each takes two of nginx's worker_connections.
+limit_conn_zone $keelson_risk zone=keelson_streams:64k;
+
 upstream risk_by_account {{
     hash $keelson_account;
 {sockets}
@@ -70,13 +73,24 @@ server {{
 }}
 """
 
+_FULL = (
+    '{"type": "urn:keelson:problem:dependency-unavailable", "title": "Dependency unavailable", "status": 503, '
+    '"detail": "All 100 places for readers of the stream are taken", "correlation_id": "$request_id"}'
+)
+
 LOCATION = """\
 # To be included in the server that callers reach; risk.conf has the rest. See there.
+#
+# A body is taken in whole before anybody is asked (proxy_request_buffering is on), and who sends none of it for
+# client_body_timeout is let go. The server that includes this should bound a request's head in the same way, and
+# answers that nobody reads: client_header_timeout 20s; send_timeout 30s.
+#
 # By a pattern: for a path that ends in a slash nginx would redirect the path without it.
 location ~ ^/api/v1/risk/accounts/. {
     proxy_pass http://risk_by_account;
     # Never to another shard: it would refuse with 421.
     proxy_next_upstream off;
+    client_body_timeout 30s;
     proxy_http_version 1.1;
     proxy_set_header Connection "";
     proxy_set_header Host $host;
@@ -84,8 +98,34 @@ location ~ ^/api/v1/risk/accounts/. {
     proxy_read_timeout 35s;
 }
 
+# A reader that leaves ends its stream, and none takes the place of an order: 100 of each shard are let in.
+location = /api/v1/risk/stream {
+    limit_conn keelson_streams 100;
+    limit_conn_status 503;
+    error_page 503 @risk_streams_full;
+    proxy_pass http://$keelson_risk;
+    proxy_next_upstream error timeout http_502 http_503;
+    proxy_next_upstream_timeout 5s;
+    proxy_http_version 1.1;
+    proxy_set_header Connection "";
+    proxy_set_header Host $host;
+    proxy_set_header X-Correlation-ID $keelson_correlation;
+    client_body_timeout 30s;
+    proxy_connect_timeout 1s;
+    proxy_read_timeout 35s;
+    proxy_buffering off;
+}
+
+location @risk_streams_full {
+    default_type application/problem+json;
+    add_header X-Correlation-ID $request_id always;
+    add_header Retry-After 1 always;
+    return 503 '@FULL@';
+}
+
 location /api/v1/risk/ {
     proxy_pass http://$keelson_risk;
+    client_body_timeout 30s;
     proxy_next_upstream error timeout http_502 http_503 non_idempotent;
     proxy_next_upstream_timeout 5s;
     proxy_http_version 1.1;
@@ -94,7 +134,6 @@ location /api/v1/risk/ {
     proxy_set_header X-Correlation-ID $keelson_correlation;
     proxy_connect_timeout 1s;
     proxy_read_timeout 35s;
-    # The stream of events.
     proxy_buffering off;
     # An account that is named in the body alone (POST /accounts, a kill switch), or a kill switch that is named in the
     # path: whoever was asked says whose it is.
@@ -120,7 +159,7 @@ location @risk_right_shard {
     proxy_read_timeout 35s;
     proxy_buffering off;
 }
-"""
+""".replace("@FULL@", _FULL)
 
 
 def render(shards: Sequence[Sequence[str]], folder: str = SOCKETS) -> str:

@@ -20,7 +20,7 @@ daemon off;
 worker_processes 1;
 pid {folder}/pid;
 error_log {folder}/error.log;
-events {{ }}
+events {{ worker_connections 2048; }}
 http {{
     access_log off;
     {temporary}
@@ -41,7 +41,7 @@ def executable() -> str:
 
 
 @contextmanager
-def running_nginx(shards: Sequence[Sequence[str]]) -> Iterator[str]:
+def running_nginx(shards: Sequence[Sequence[str]], body_timeout: str = "30s") -> Iterator[str]:
     """Run nginx in front of shards, each the `host:port` of its replicas; yield its URL."""
     program = executable()
     # A path of a test is too long for a socket's.
@@ -52,7 +52,9 @@ def running_nginx(shards: Sequence[Sequence[str]]) -> Iterator[str]:
     names = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     temporary = " ".join(f"{name}_temp_path {folder}/{name};" for name in names)
     (folder / "risk.conf").write_text(render(shards, str(folder)))
-    (folder / "risk-location.conf").write_text(LOCATION)
+    (folder / "risk-location.conf").write_text(
+        LOCATION.replace("client_body_timeout 30s", f"client_body_timeout {body_timeout}")
+    )
     user = "user root;" if os.geteuid() == 0 else ""
     (folder / "nginx.conf").write_text(_MAIN.format(folder=folder, port=port, user=user, temporary=temporary))
     process = subprocess.Popen([program, "-e", str(folder / "error.log"), "-c", str(folder / "nginx.conf")])

@@ -22,8 +22,8 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway import front
 from gateway.front import Front
+from gateway.lanes import Limits
 from tests.harness import QuietServer
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(60)]
@@ -79,6 +79,8 @@ class Upstream:
             return Headers()
         if wanted == "download":
             return StreamingResponse(chunks(), media_type="application/octet-stream")
+        if wanted in {"stream", "endless"}:
+            return Endless(self.disconnected, silent=wanted == "stream")
         if wanted == "slow":
             return Slow(self.asked_to_go_on)
         if wanted.isdigit():
@@ -115,6 +117,26 @@ class Slow:
         while not self.go_on.is_set():
             await asyncio.sleep(0.01)
         await PlainTextResponse("late")(scope, receive, send)
+
+
+@dataclass
+class Endless:
+    """Begins its answer and then is silent, or never stops; notes that its caller has left."""
+
+    left: threading.Event
+    silent: bool
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        leaving = asyncio.ensure_future(receive())
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"begun", "more_body": True})
+        while not leaving.done():
+            if self.silent:
+                await leaving
+                break
+            await send({"type": "http.response.body", "body": b"x" * 65536, "more_body": True})
+            await asyncio.sleep(0)
+        self.left.set()
 
 
 async def chunks() -> AsyncIterator[bytes]:
@@ -190,10 +212,10 @@ def upstreams() -> Iterator[dict[str, tuple[Upstream, str]]]:
 
 
 @contextmanager
-def desk_of(upstreams: dict[str, tuple[Upstream, str]], **others: str) -> Iterator[Desk]:
+def desk_of(upstreams: dict[str, tuple[Upstream, str]], limits: Limits | None = None, **others: str) -> Iterator[Desk]:
     page = Page()
     urls = {**{name: url for name, (_, url) in upstreams.items()}, **others}
-    with served(Front(urls, page, LIMIT), "on") as url, httpx.Client(base_url=url, trust_env=False) as client:
+    with served(Front(urls, page, LIMIT, limits), "on") as url, httpx.Client(base_url=url, trust_env=False) as client:
         yield Desk(client, upstreams["risk"][0], upstreams["ml"][0], page)
 
 
@@ -464,10 +486,9 @@ def check_problem(answer: httpx.Response, status: int, kind: str, name: str) -> 
 
 
 def test_a_service_that_is_slow_is_a_504_and_no_promise_to_try_again(
-    upstreams: dict[str, tuple[Upstream, str]], monkeypatch: pytest.MonkeyPatch
+    upstreams: dict[str, tuple[Upstream, str]],
 ) -> None:
-    monkeypatch.setattr(front, "_ANSWER_SECONDS", 0.3)
-    with desk_of(upstreams) as desk:
+    with desk_of(upstreams, Limits(answer_seconds=0.3)) as desk:
         desk.risk.forget()
         answer = desk.client.post("/api/v1/risk/slow", json={})
         check_problem(answer, 504, "gateway-timeout", "risk")
@@ -481,9 +502,7 @@ async def test_connections_that_are_all_in_use_are_no_fault_of_a_service(
 ) -> None:
     risk, url = upstreams["risk"]
     risk.forget()
-    tried = Front({"risk": url}, Page(), LIMIT)
-    await tried._client.aclose()
-    tried._client = httpx.AsyncClient(limits=httpx.Limits(max_connections=1), timeout=httpx.Timeout(5, pool=0.2))
+    tried = Front({"risk": url}, Page(), LIMIT, Limits(reads=1, wait_seconds=0.2))
     transport = httpx.ASGITransport(tried)
     async with httpx.AsyncClient(transport=transport, base_url="http://front") as client:
         slow = asyncio.create_task(client.get("/api/v1/risk/slow"))
@@ -492,7 +511,8 @@ async def test_connections_that_are_all_in_use_are_no_fault_of_a_service(
         check_problem(await client.get("/api/v1/risk/who"), 503, "dependency-unavailable", "connection")
         risk.asked_to_go_on.set()
         assert (await slow).text == "late"
-    await tried._client.aclose()
+        assert (await client.get("/api/v1/risk/who")).text == "risk"
+    await tried._lanes.aclose()
 
 
 @contextmanager
@@ -605,13 +625,16 @@ async def test_a_caller_that_leaves_before_its_body_has_sent_nothing() -> None:
     assert sent == []
 
 
-def test_a_caller_that_leaves_in_the_middle_of_its_body_is_no_whole_request(desk: Desk) -> None:
+@pytest.mark.parametrize("length", [4, 300_000])
+def test_a_caller_that_leaves_in_the_middle_of_its_body_is_no_whole_request(desk: Desk, length: int) -> None:
     with socket.create_connection(desk.address) as connection:
         connection.sendall(
-            b"POST /api/v1/risk/echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n"
+            b"POST /api/v1/risk/echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+            + b"%x\r\n%b\r\n" % (length, b"h" * length)
         )
         time.sleep(0.2)
-    assert desk.risk.disconnected.wait(10)
+    # Of a long body a service has begun to read.
+    assert desk.risk.disconnected.wait(10 if length > 4 else 0.2) == (length > 4)
     assert desk.risk.seen == []
 
 
@@ -626,3 +649,63 @@ def test_many_at_once_are_answered_each_with_its_own(desk: Desk) -> None:
         return [answer.text for answer in answers]
 
     assert asyncio.run(ask()) == [str(number) for number in range(300)]
+
+
+@pytest.mark.parametrize("path", ["stream", "slow", "endless"])
+def test_what_nobody_waits_for_is_ended(desk: Desk, path: str) -> None:
+    with socket.create_connection(desk.address, timeout=10) as connection:
+        connection.sendall(f"GET /api/v1/risk/{path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        while not desk.risk.seen:
+            time.sleep(0.01)
+    if path == "slow":
+        # It does not look, and answers into the void.
+        desk.risk.asked_to_go_on.set()
+    else:
+        assert desk.risk.disconnected.wait(5)
+    assert desk.client.get("/api/v1/risk/who").text == "risk"
+
+
+def test_a_change_goes_on_though_its_caller_has_left(desk: Desk) -> None:
+    with socket.create_connection(desk.address, timeout=10) as connection:
+        connection.sendall(b"POST /api/v1/risk/emergency-stop HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}")
+    for _ in range(500):
+        if desk.risk.seen:
+            break
+        time.sleep(0.01)
+    assert desk.risk.last[1] == b"{}"
+
+
+def test_a_caller_that_does_not_read_is_left_after_a_while(upstreams: dict[str, tuple[Upstream, str]]) -> None:
+    with desk_of(upstreams, Limits(reads=1, send_seconds=0.5, wait_seconds=5)) as desk:
+        desk.risk.forget()
+        with socket.create_connection(desk.address, timeout=10) as connection:
+            connection.sendall(b"GET /api/v1/risk/endless HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert desk.risk.disconnected.wait(10)
+            assert desk.client.get("/api/v1/risk/who").text == "risk"
+
+
+def test_callers_that_leave_while_they_wait_take_no_places(upstreams: dict[str, tuple[Upstream, str]]) -> None:
+    with desk_of(upstreams, Limits(reads=1, wait_seconds=2)) as desk:
+        desk.risk.forget()
+        for path in ["slow", *["who"] * 20]:
+            with socket.create_connection(desk.address, timeout=10) as connection:
+                connection.sendall(f"GET /api/v1/risk/{path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+                time.sleep(0.02)
+        desk.risk.asked_to_go_on.set()
+        for _ in range(3):
+            assert desk.client.get("/api/v1/risk/who").text == "risk"
+
+
+def test_long_bodies_that_stop_coming_take_nothing_from_short_ones(
+    upstreams: dict[str, tuple[Upstream, str]],
+) -> None:
+    with desk_of(upstreams, Limits(uploads=1, changes=1, body_seconds=1, wait_seconds=0.2)) as desk:
+        head = b"POST /api/v1/risk/echo HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n"
+        with socket.create_connection(desk.address, timeout=10) as connection:
+            connection.sendall(head + b"x" * 300_000)
+            time.sleep(0.3)
+            assert desk.client.post("/api/v1/risk/echo", content=b"short").text == "short"
+            answer = desk.client.post("/api/v1/risk/echo", content=b"l" * 300_000)
+            check_problem(answer, 503, "dependency-unavailable", "uploads")
+            assert connection.recv(65536).startswith(b"HTTP/1.1 408 ")
+        assert desk.client.post("/api/v1/risk/echo", content=b"l" * 300_000).status_code == 200

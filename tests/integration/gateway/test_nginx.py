@@ -32,11 +32,15 @@ class Replica:
         self.shard = shard
         self.status = status
         self.asked = 0
+        self.streams = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
         self.asked += 1
+        if scope["query_string"] == b"endless":
+            await self._stream(receive, send)
+            return
         request = Request(scope, receive)
         body = (await request.body()).decode()
         content = {"shard": self.shard, "path": scope["raw_path"].decode(), "body": body}
@@ -44,6 +48,15 @@ class Replica:
         if (request.method, request.url.path) == ("POST", f"{RISK}/accounts") and body != str(self.shard):
             status, headers = 421, {"X-Keelson-Shard-Right": body}
         await JSONResponse(content, status, headers)(scope, receive, send)
+
+    async def _stream(self, receive: Receive, send: Send) -> None:
+        await receive()
+        self.streams += 1
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b": listening", "more_body": True})
+        # Silent until its caller has left.
+        await receive()
+        self.streams -= 1
 
 
 @asynccontextmanager
@@ -116,6 +129,44 @@ async def test_an_account_that_only_the_body_names_finds_its_shard() -> None:
         for shard in (0, 1):
             answer = await client.post("/accounts", content=str(shard).encode())
             assert (answer.status_code, answer.json()["shard"], answer.json()["body"]) == (200, shard, str(shard))
+
+
+async def test_streams_and_half_sent_requests_hold_up_nothing_behind_nginx() -> None:
+    executable()
+    replica = Replica(0)
+    half = b"POST /api/v1/risk/orders HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n{"
+    stream = b"GET /api/v1/risk/stream?endless HTTP/1.1\r\nHost: x\r\n\r\n"
+    async with serving(replica) as upstream, AsyncExitStack() as stack:
+        url = stack.enter_context(running_nginx([[upstream.removeprefix("http://")]], body_timeout="1s"))
+
+        async def crowd(number: int, request: bytes) -> list[asyncio.StreamReader]:
+            readers = []
+            for _ in range(number):
+                reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+                stack.callback(writer.close)
+                writer.write(request)
+                readers.append(reader)
+            return readers
+
+        for reader in await crowd(100, stream):
+            assert await reader.readline() == b"HTTP/1.1 200 OK\r\n"
+        slow = await crowd(205, half)
+        client = await stack.enter_async_context(httpx.AsyncClient(base_url=url + RISK, trust_env=False, timeout=2))
+        assert (await client.post("/emergency-stop", json={"reason": "drill"})).status_code == 200
+        refused = await client.get("/stream?endless")
+        assert (refused.status_code, refused.headers["content-type"]) == (503, "application/problem+json")
+        assert refused.headers["retry-after"] == "1"
+        assert refused.headers["x-correlation-id"] == refused.json()["correlation_id"]
+        assert (replica.streams, replica.asked) == (100, 101)
+        async with asyncio.timeout(10):
+            for reader in slow:
+                assert (await reader.read())[:12] in {b"", b"HTTP/1.1 408"}
+        # Nobody was asked to wait for them.
+        assert replica.asked == 101
+        await stack.aclose()
+        async with asyncio.timeout(10):
+            while replica.streams:
+                await asyncio.sleep(0.02)
 
 
 def test_the_committed_example_is_what_the_command_writes() -> None:

@@ -29,6 +29,9 @@ class Start(Protocol):
 class RiskProcess:
     """A risk service; ended with the block, however it stands."""
 
+    service = "risk"
+    probe = "/readyz"
+
     def __init__(self, database_url: str, redis_url: str, tokens: Tokens, folder: Path, **settings: object) -> None:
         self._environment = {
             **{key: value for key, value in os.environ.items() if not key.startswith("TRADING_")},
@@ -67,7 +70,7 @@ class RiskProcess:
         reading, self._lifeline = os.pipe()
         os.set_inheritable(reading, True)
         descriptor = self._listener.fileno()
-        command = ["-m", "cli.supervisor.serve", "risk", "--fd", str(descriptor), "--lifeline", str(reading)]
+        command = ["-m", "cli.supervisor.serve", self.service, "--fd", str(descriptor), "--lifeline", str(reading)]
         with (self._folder / "risk.err").open("ab") as errors:
             self._process = subprocess.Popen(
                 [sys.executable, *command],
@@ -94,6 +97,11 @@ class RiskProcess:
         """Give its port up too: from now on it refuses connections instead of keeping them."""
         self._listener.close()
 
+    def open_files(self) -> int:
+        """Return how many files and connections it has open."""
+        assert self._process is not None
+        return len(list(Path(f"/proc/{self._process.pid}/fd").iterdir()))
+
     def pause(self) -> None:
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
@@ -114,7 +122,7 @@ class RiskProcess:
 
     def ready(self) -> bool:
         try:
-            return httpx.get(self.url + "/readyz", timeout=1).status_code == 200
+            return httpx.get(self.url + self.probe, timeout=1).status_code == 200
         except httpx.HTTPError:
             return False
 

@@ -365,7 +365,7 @@ def test_every_error_is_in_the_openapi_document(make_settings: MakeSettings) -> 
     urls = {"database_url": "postgresql://nowhere/x", "redis_url": "redis://nowhere"}
     document = demo_app(make_settings(ServiceSettings, **urls)).openapi()
     responses = document["paths"][f"{BASE}/notes"]["post"]["responses"]
-    assert set(responses) == {"200", "400", "401", "403", "409", "413", "415", "422", "500", "503"}
+    assert set(responses) == {"200", "400", "401", "403", "408", "409", "413", "415", "422", "500", "503"}
     assert "application/problem+json" in responses["422"]["content"]
     assert "ProblemDocument" in document["components"]["schemas"]
     assert "FieldProblem" in document["components"]["schemas"]
