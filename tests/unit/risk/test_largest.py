@@ -14,6 +14,7 @@ from services.risk.core.bodies import Broken, OrderTerms
 from services.risk.core.checks import Evaluation, evaluate
 from services.risk.core.commands import ActivateKillSwitch, SetInstruments, SetScenarios
 from services.risk.core.largest import Clues, largest_passing, search
+from services.risk.core.state import OrderRecord
 from services.risk.core.translate import order_terms
 from services.risk.core.units import micros
 from shared.schemas.denials import DenialCode
@@ -55,7 +56,7 @@ def plain(order: OrderTerms, lot: int, evaluated: Any) -> int:
 class Tried:
     """Count what is evaluated."""
 
-    def __init__(self, desk: Desk, order: OrderTerms, replaces: int | None = None) -> None:
+    def __init__(self, desk: Desk, order: OrderTerms, replaces: OrderRecord | None = None) -> None:
         self.desk, self.order, self.replaces, self.count = desk, order, replaces, 0
         self.lot = desk.state.instruments[order.symbol].lot
 
@@ -144,7 +145,7 @@ def drawn_order(draw: Random) -> OrderTerms:
     return terms(symbol, draw.choice(["BUY", "SELL"]), quantity, 10_000, **fields)
 
 
-def denied(desk: Desk, order: OrderTerms, replaces: int | None = None) -> Tried | None:
+def denied(desk: Desk, order: OrderTerms, replaces: OrderRecord | None = None) -> Tried | None:
     """Return what is to be tried, None where the order passes or would be denied whatever its size."""
     tried = Tried(desk, order, replaces)
     found = tried.found(order.quantity)
@@ -163,7 +164,7 @@ def asked(draw: Random) -> Tried | None:
     if records and draw.random() < 0.2:
         record = draw.choice(records)
         changed = replace(record.order, quantity=record.leaves * draw.randint(2, 10**6))
-        return denied(desk, changed, record.held)
+        return denied(desk, changed, record)
     return denied(desk, drawn_order(draw))
 
 
