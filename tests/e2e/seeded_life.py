@@ -7,13 +7,11 @@ from random import Random
 from services.risk.compiled import compiled
 from services.risk.core.chain import Tip, link
 from services.risk.core.commands import SetInstruments, SetScenarios
-from shared.schemas.instruments import AssetClass, Instrument, ScenarioSet
-from tests.unit.risk.desk import START, STOCK, Desk, wide
+from shared.schemas.instruments import ScenarioSet
+from tests.unit.risk.desk import DUST, EURUSD, START, Desk, wide
 from tests.unit.risk.life_samples import SCOPES, TRADED
 from tests.unit.risk.test_properties_life import Life
 
-PARTS = STOCK.model_copy(update={"symbol": "PARTS", "lot_size": Decimal("0.0000000001")})
-RATE = Instrument(symbol="EUR/USD", currency="USD", asset_class=AssetClass.FX, tick_size=Decimal("0.0001"))
 _STATUSES = ("CANCELLED", "EXPIRED", "REJECTED")
 
 
@@ -73,15 +71,15 @@ def rich(seed: int, steps: int) -> tuple[Desk, Tip]:
         price_collar_bps=77,
     )
     desk, tip = Desk(limits, "98765432.1098765432"), Tip()
-    desk.send(SetInstruments((PARTS, RATE), "ada"))
-    prices = {"PARTS": Decimal("77.0000000003"), "STOCK": Decimal(100), "EURO": Decimal(10), "EUR/USD": Decimal("1.1")}
+    desk.send(SetInstruments((DUST, EURUSD), "ada"))
+    prices = {"DUST": Decimal("77.0000000003"), "STOCK": Decimal(100), "EURO": Decimal(10), "EUR/USD": Decimal("1.1")}
     desk.mark(**prices)
-    symbols = ("PARTS", "STOCK", "EURO")
+    symbols = ("DUST", "STOCK", "EURO")
     returns = {symbol: [draw.gauss(0, 0.01) for _ in range(250)] for symbol in symbols}
     desk.send(SetScenarios(ScenarioSet(name="drawn", returns=returns), "ada"))
     for _ in range(steps):
         symbol, side = draw.choice(symbols), draw.choice(("BUY", "SELL"))
-        quantity = Decimal(draw.randint(1, 10**15)) / 10**10 if symbol == "PARTS" else draw.randint(1, 10**5)
+        quantity = Decimal(draw.randint(1, 10**15)) / 10**10 if symbol == "DUST" else draw.randint(1, 10**5)
         decision = desk.order(side, quantity, symbol)
         most = decision.max_quantity
         if most:

@@ -46,6 +46,17 @@ COIN = Instrument(
     tick_size=Decimal("0.01"),
     lot_size=Decimal("0.001"),
 )
+# An option on the stock, a stock of any fraction, and a rate: a desk does not know them yet.
+CALL = Instrument(
+    symbol="CALL",
+    currency="USD",
+    asset_class=AssetClass.OPTION,
+    tick_size=Decimal("0.01"),
+    multiplier=Decimal(100),
+    underlying="STOCK",
+)
+DUST = STOCK.model_copy(update={"symbol": "DUST", "lot_size": Decimal("0.0000000001")})
+EURUSD = Instrument(symbol="EUR/USD", currency="USD", asset_class=AssetClass.FX, tick_size=Decimal("0.0001"))
 
 
 class Desk:

@@ -18,26 +18,16 @@ from services.risk.core.state import OrderRecord
 from services.risk.core.translate import order_terms
 from services.risk.core.units import micros
 from shared.schemas.denials import DenialCode
-from shared.schemas.instruments import AssetClass, Instrument, ScenarioSet
+from shared.schemas.instruments import ScenarioSet
 from shared.schemas.kill_switches import KillReason, KillScope, KillSwitchCreate
 from shared.schemas.limits import Limits
 from shared.schemas.orders import Order
-from tests.unit.risk.desk import EURO, FUTURE, STOCK, Desk, codes, wide
+from tests.unit.risk.desk import CALL, DUST, EURO, EURUSD, FUTURE, STOCK, Desk, codes, wide
 
 pytestmark = pytest.mark.unit
-DUST = STOCK.model_copy(update={"symbol": "DUST", "lot_size": Decimal("0.0000000001")})
 THIN = STOCK.model_copy(update={"symbol": "THIN", "average_daily_volume": Decimal(3000), "sector": "thin"})
-CALL = Instrument(
-    symbol="CALL",
-    currency="USD",
-    asset_class=AssetClass.OPTION,
-    tick_size=Decimal("0.01"),
-    multiplier=Decimal(100),
-    underlying="STOCK",
-)
 PRICES = {"STOCK": 100, "FUT": 4000, "EURO": 10, "COIN": 50_000, "DUST": 100, "THIN": 20, "CALL": 3, "EUR/USD": 1.1}
 SYMBOLS = [symbol for symbol in PRICES if "/" not in symbol]
-RATE = STOCK.model_copy(update={"symbol": "EUR/USD", "asset_class": AssetClass.FX, "tick_size": Decimal("0.0001")})
 NEVER_MORE = 64
 
 
@@ -108,7 +98,7 @@ def drawn_limits(draw: Random) -> Limits:
 def drawn_desk(draw: Random) -> Desk:
     """Return an account with some positions and open orders, limits and, mostly, scenarios."""
     desk = Desk(drawn_limits(draw))
-    desk.send(SetInstruments((FUTURE, EURO, DUST, THIN, CALL, RATE), "ada"))
+    desk.send(SetInstruments((FUTURE, EURO, DUST, THIN, CALL, EURUSD), "ada"))
     desk.mark(**PRICES)
     if draw.random() < 0.7:
         numbers = np.random.default_rng(draw.randint(0, 10**6))

@@ -16,7 +16,7 @@ from shared.schemas.decisions import DenialReason
 from shared.schemas.instruments import AssetClass, ScenarioSet
 from shared.schemas.kill_switches import Heartbeat, KillAcknowledgement, KillReason, KillScope, KillSwitchCreate
 from shared.schemas.limits import Limits, LimitsRollback, LimitsUpdate, Utilisation
-from tests.unit.risk.desk import FUTURE, STOCK, Desk, codes, narrow, wide
+from tests.unit.risk.desk import DUST, FUTURE, STOCK, Desk, codes, narrow, wide
 
 pytestmark = pytest.mark.unit
 
@@ -279,13 +279,13 @@ def test_changed_terms_of_an_instrument_move_its_exposure() -> None:
 @pytest.mark.parametrize(("share", "level"), [(Decimal("0.6"), "YELLOW"), (Decimal("0.8"), "ORANGE"), (1, "RED")])
 def test_what_uses_exactly_so_much_of_a_limit_is_in_the_band_that_begins_there(share: Decimal, level: str) -> None:
     """Quotients are rounded, and may come out a bit below: cash is chosen so that some do."""
-    below, parts = 0, STOCK.model_copy(update={"symbol": "PARTS", "lot_size": Decimal("0.0000000001")})
+    below = 0
     for number in range(1, 200):
         cash = Decimal(number) * Decimal("7000001.0007")
         desk = Desk(wide(max_position_fraction=1), str(cash))
-        desk.send(SetInstruments((parts,), "ada"))
-        desk.mark(PARTS=100)
-        decision = desk.order("BUY", cash * share / 100, "PARTS")
+        desk.send(SetInstruments((DUST,), "ada"))
+        desk.mark(DUST=100)
+        decision = desk.order("BUY", cash * share / 100, "DUST")
         assert (decision.decision, decision.risk_level) == ("APPROVED", level)
         assert decision.risk_score == float(share)
         below += float(units(cash * share)) / float(units(cash)) < float(share)

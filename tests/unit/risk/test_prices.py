@@ -14,19 +14,10 @@ from services.risk.core.units import SCALE, amount, micros, units
 from services.risk.core.views import account_status
 from shared.schemas.accounts import AccountCreate
 from shared.schemas.base import Severity
-from shared.schemas.instruments import AssetClass, Instrument, MarksResult
-from tests.unit.risk.desk import START, STOCK, Desk, codes, narrow, wide
+from shared.schemas.instruments import MarksResult
+from tests.unit.risk.desk import CALL, EURUSD, START, STOCK, Desk, codes, narrow, wide
 
 pytestmark = pytest.mark.unit
-EURUSD = Instrument(symbol="EUR/USD", currency="USD", asset_class=AssetClass.FX, tick_size=Decimal("0.0001"))
-CALL = Instrument(
-    symbol="CALL",
-    currency="USD",
-    asset_class=AssetClass.OPTION,
-    tick_size=Decimal("0.01"),
-    multiplier=Decimal(100),
-    underlying="STOCK",
-)
 
 
 def quote(desk: Desk, symbol: str, price: Any, **fields: Any) -> Quote:
