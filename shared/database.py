@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import psycopg
 from psycopg.abc import PQGen
@@ -48,6 +48,15 @@ class _Connection(psycopg.AsyncConnection[Any]):
 
     Psycopg by itself waits for ever for the one, and for the other asks the server first, up to ten seconds.
     """
+
+    @classmethod
+    async def connect(cls, *args: Any, **kwargs: Any) -> Self:
+        """Return a connection. Raises psycopg's errors."""
+        try:
+            return await super().connect(*args, **kwargs)
+        except (asyncio.CancelledError, psycopg.Error) as error:
+            # Its frames hold the half of a connection, which would stay open as long as anything refers to them.
+            raise error.with_traceback(None)  # noqa: B904
 
     # The parameters are psycopg's.
     async def wait(self, gen: PQGen[R], interval: float = 0.1, timeout: float | None = None) -> R:  # noqa: ASYNC109
