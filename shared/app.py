@@ -22,6 +22,7 @@ from shared.health import Check, ReadinessGauge, health_router, storage_checks
 from shared.http_metrics import HttpMetrics
 from shared.logging import LogSettings, configure_logging
 from shared.middleware import BodyLimit, RequestContext
+from shared.parameters import QueryParameters
 from shared.problems import (
     DependencyUnavailable,
     Forbidden,
@@ -109,6 +110,7 @@ def create_app(
     app.include_router(
         _metrics_router(http_metrics.registry, readiness, metrics), responses=declare(Unauthenticated, Forbidden)
     )
+    parameters = QueryParameters()
     common = declare(
         MalformedJson,
         Unauthenticated,
@@ -121,7 +123,13 @@ def create_app(
         DependencyUnavailable,
     )
     for router in routers:
-        app.include_router(router, prefix=f"/api/v1/{name}" if prefix is None else prefix, responses=common)
+        app.include_router(
+            router,
+            prefix=f"/api/v1/{name}" if prefix is None else prefix,
+            responses=common,
+            dependencies=[Depends(parameters)],
+        )
+    parameters.learn(app)
     templates |= {id(context.original_route): context.path or "none" for context in iter_route_contexts(app.routes)}
     _refuse_open_routes(app)
     _add_problem_schema(app)

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Base64Bytes, BeforeValidator, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
-from shared.schemas.base import Contract, Fraction, Identifier, Symbol, UtcDatetime
+from shared.schemas.base import Contract, Fraction, Identifier, Real, Symbol, UtcDatetime
 from shared.schemas.telemetry import MLTelemetry
 
 Alias = Literal["champion", "challenger", "shadow"]
@@ -86,7 +86,7 @@ class PredictionRequest(Contract):
     alias: Alias = "champion"
     strategy_id: Identifier
     symbol: Symbol
-    features: Annotated[dict[str, float], Field(min_length=1, max_length=100)]
+    features: Annotated[dict[Identifier, Real], Field(min_length=1, max_length=100)]
     regime: Annotated[Label, Field(max_length=32)] = "unknown"
     market_state_id: Label | None = None
     ts_event: UtcDatetime

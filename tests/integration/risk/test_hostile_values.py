@@ -112,8 +112,23 @@ async def test_a_question_that_fails_concerns_whoever_asked_alone(risk: RiskClie
     assert [answer["decision"] if n % 2 else answer for n, answer in enumerate(answers)] == ["failed", "APPROVED"] * 10
 
 
-@pytest.mark.parametrize("features", ['{"a": NaN}', '{"a": 1e400}', '{"a": -Infinity}'])
-async def test_scores_that_are_no_numbers_are_refused(risk: RiskClient, features: str) -> None:
+@pytest.mark.parametrize(
+    ("features", "code"),
+    [
+        ('{"a": NaN}', "finite_number"),
+        ('{"a": 1e400}', "finite_number"),
+        ('{"a": -Infinity}', "finite_number"),
+        ('{"a": true}', "float_type"),
+        ('{"a": "1"}', "float_type"),
+        ('{"": 1}', "string_pattern_mismatch"),
+        (json.dumps({"a" * 65: 1}), "string_pattern_mismatch"),
+        (json.dumps({"a\n": 1}), "string_pattern_mismatch"),
+        (json.dumps({f"f{number}": 1 for number in range(101)}), "too_long"),
+    ],
+)
+async def test_features_that_are_no_numbers_or_have_no_names_are_refused(
+    risk: RiskClient, features: str, code: str
+) -> None:
     telemetry = {
         "prediction_id": "p",
         "model_name": "m",
@@ -129,7 +144,7 @@ async def test_scores_that_are_no_numbers_are_refused(risk: RiskClient, features
     headers = {"content-type": "application/json"}
     answer = await risk.http.post("/api/v1/risk/accounts/main/orders", content=text, headers=headers)
     assert answer.status_code == 422
-    assert answer.json()["errors"][0]["code"] == "finite_number"
+    assert answer.json()["errors"][0]["code"] == code
 
 
 @pytest.mark.parametrize(

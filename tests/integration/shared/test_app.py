@@ -144,6 +144,30 @@ async def test_a_slash_too_many_is_an_unknown_path(client: httpx.AsyncClient) ->
     assert_problem(await client.post(f"{BASE}/notes/", json={"name": "a"}), 404, "not-found")
 
 
+@pytest.mark.parametrize(
+    ("path", "unknown", "has"),
+    [
+        ("clock?nwo=1", ["query.nwo"], "it has none"),
+        ("clock?b&a=", ["query.a", "query.b"], "it has none"),
+        ("nested?name=x&nam=y", ["query.nam"], "it has name"),
+        ("nested/x?name=y", ["query.name"], "it has none"),
+        (f"clock?{'x' * 1000}=1", [f"query.{'x' * 100}"], "it has none"),
+    ],
+)
+async def test_query_parameters_that_a_route_does_not_have_are_named(
+    client: httpx.AsyncClient, path: str, unknown: list[str], has: str
+) -> None:
+    response = await client.get(f"/api/v1/ml/{path}")
+    assert response.status_code == 422
+    problem = response.json()
+    assert problem["detail"] == f"This route has no such parameter; {has}"
+    assert [error["location"] for error in problem["errors"]] == unknown
+
+
+async def test_a_query_parameter_that_a_route_has_is_taken(client: httpx.AsyncClient) -> None:
+    assert (await client.get("/api/v1/ml/nested?name=x")).json() == "x"
+
+
 async def test_a_bug_is_a_500_that_tells_nothing(client: httpx.AsyncClient) -> None:
     response = await client.get(f"{BASE}/bug")
     assert_problem(response, 500, "internal-error")
