@@ -3,27 +3,20 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, TypeVar
 
+from services.risk.batch import Batch
 from services.risk.broadcast import Broadcast
-from services.risk.core.answers import answer
-from services.risk.core.chain import Row, Tip, link
 from services.risk.core.checkpoints import DurableTip
 from services.risk.core.commands import Command, StartEngine
-from services.risk.core.decide import decide
-from services.risk.core.outcome import Event, Refused
 from services.risk.core.state import FirmState
-from services.risk.core.step import apply
-from services.risk.core.units import micros
-from services.risk.effects import record, show_kill_switches
+from services.risk.effects import show_kill_switches
 from services.risk.faults import Faults, system_error
 from services.risk.inbox import Inbox, Job, job
 from services.risk.metrics import (
     BATCH_SIZE,
     COMMIT_SECONDS,
-    DECISION_SECONDS,
     JOURNAL_SEQ,
     LEADER,
     MISMATCH,
@@ -51,15 +44,6 @@ _UNCONFIRMED = "the journal did not confirm; send it again to learn what became 
 # What must be carried out before anything is decided, such as a stop this process has not heard of.
 Learn = Callable[[], Awaitable[Sequence[Command]]]
 T = TypeVar("T")
-
-
-@dataclass(slots=True)
-class _Batch:
-    """What is decided and not yet durable."""
-
-    rows: list[Row] = field(default_factory=list)
-    # Of each command of a job the events it gave, its refusal or its failure; of a question its answer.
-    found: list[tuple[Job, Any]] = field(default_factory=list)
 
 
 class Engine:
@@ -110,7 +94,10 @@ class Engine:
         return found
 
     async def submit_all(self, commands: tuple[Command, ...]) -> list[Any]:
-        """Carry out commands in their sequence, each by itself, as `submit` does; they are committed together."""
+        """Carry out commands in their sequence, each by itself, as `submit` does; answered once all are durable.
+
+        They may take several commits, and stops that others ask for come between them.
+        """
         found: list[Any] = await self._inbox.put(commands).done
         return found
 
@@ -203,11 +190,10 @@ class Engine:
         MISMATCH.set(differs)
 
     async def _carry_out(self, lease: Lease, jobs: Sequence[Job]) -> bool:
-        """Decide on jobs, make it durable, and answer; return whether anything was written."""
-        batch = _Batch()
+        """Decide on jobs, make it durable, and answer; return whether anything was written. What is left waits."""
+        batch = Batch(self._replica, self.clock, lease.epoch)
         try:
-            for each in jobs:
-                self._decide(each, batch, lease.epoch)
+            left = batch.decide(jobs, self._settings.risk_batch)
             if batch.rows:
                 started = time.perf_counter()
                 await lease.append(batch.rows)
@@ -223,69 +209,11 @@ class Engine:
             for each in jobs:
                 each.fail(_UNCONFIRMED)
             raise
-        for each, found in batch.found:
-            self._answer(each, found)
+        batch.answer()
+        self._inbox.put_back(left)
         self.broadcast.send(batch.rows)
-        for each, found in batch.found:
-            if not callable(each.ask):
-                record(self._replica.state, [event for part in found if isinstance(part, list) for event in part])
+        batch.record()
         return bool(batch.rows)
-
-    def _decide(self, asked: Job, batch: _Batch, epoch: int) -> None:
-        state, now = self._replica.state, self.clock.now()
-        if not callable(asked.ask):
-            batch.found.append((asked, [self._carry(each, state, now, batch, epoch) for each in asked.ask]))
-            return
-        try:
-            batch.found.append((asked, asked.ask(state)))
-        except Exception as error:  # it changes nothing: what fails concerns whoever asked, nobody else
-            _LOG.exception("a question failed")
-            if not asked.done.done():
-                asked.done.set_exception(error)
-
-    def _carry(
-        self, command: Command, state: FirmState, now: datetime, batch: _Batch, epoch: int
-    ) -> list[Event] | Refused | Exception:
-        """Decide on a command and bring memory forward by what follows."""
-        time_of_it = micros(now)
-        started = time.perf_counter()
-        try:
-            outcome = decide(state, command, time_of_it)
-        except Exception as error:  # nothing has changed yet: what fails concerns whoever asked, nobody else
-            _LOG.exception("a command failed", command=type(command).__name__)
-            return error
-        DECISION_SECONDS.observe(time.perf_counter() - started)
-        if isinstance(outcome, Refused):
-            return outcome
-        events = apply(state, command, outcome, time_of_it)
-        for event in events:
-            row = link(self._replica.tip, event, now, epoch)
-            self._replica.tip = Tip(row.seq, row.hash)
-            batch.rows.append(row)
-        return events
-
-    def _answer(self, asked: Job, found: Any) -> None:
-        """Tell whoever asked, from the state as it is now: what a kill switch has taken back is not approved."""
-        if asked.done.done():
-            return
-        if callable(asked.ask):
-            asked.done.set_result(found)
-            return
-        try:
-            asked.done.set_result([self._told(command, each) for command, each in zip(asked.ask, found, strict=True)])
-        except Exception as error:  # durable all the same; it concerns whoever asked, nobody else
-            asked.done.set_exception(error)
-
-    def _told(self, command: Command, found: list[Event] | Refused | Exception) -> Any:
-        if isinstance(found, Exception):
-            raise found
-        if isinstance(found, Refused):
-            return found
-        try:
-            return answer(self._replica.state, command, found)
-        except Exception:
-            _LOG.exception("an answer failed", command=type(command).__name__)
-            raise
 
     def _stand_down(self, why: str, error: Exception | None = None) -> None:
         if self._inbox.closed != why:

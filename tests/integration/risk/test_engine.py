@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 from prometheus_client import REGISTRY
 
-from services.risk import engine as engine_module
+from services.risk import batch as batch_module
 from services.risk.core.commands import Command, PlaceOrder
 from services.risk.core.decide import decide
 from services.risk.core.outcome import Outcome
@@ -157,7 +157,7 @@ async def test_one_order_of_a_batch_that_fails_takes_nothing_from_the_others(
         await risk.set_up()
         batch = {"orders": [order("o1", "1"), order("bad", "1"), order("o2", "1")]}
         with monkeypatch.context() as patch:
-            patch.setattr(engine_module, "decide", failing)
+            patch.setattr(batch_module, "decide", failing)
             assert (await risk.call("POST", "/accounts/main/orders/batch", batch)).status_code == 500
         rows = (await risk.ok("GET", "/journal?kind=ORDER_APPROVED"))["items"]
         assert [row["body"]["order"]["client_order_id"] for row in rows] == ["o1", "o2"]
@@ -208,7 +208,7 @@ async def test_an_engine_that_fails_again_and_again_stops_the_firm(
         for number in range(3):
             assert (await risk.order(f"o{number}"))["decision"] == "APPROVED"
             with monkeypatch.context() as broken:
-                broken.setattr("services.risk.engine.link", fail)
+                broken.setattr("services.risk.batch.link", fail)
                 response = await risk.call("POST", "/accounts/main/orders", order(f"f{number}"))
             assert response.status_code == 503
             await until(risk.ready)

@@ -4,9 +4,10 @@ import asyncio
 
 import pytest
 
-from services.risk.core.commands import PassTime
+from services.risk.core.commands import ActivateKillSwitch, PassTime
 from services.risk.inbox import Inbox, Job
 from shared.problems import DependencyUnavailable
+from shared.schemas.kill_switches import KillReason, KillScope, KillSwitchCreate
 
 pytestmark = pytest.mark.unit
 
@@ -52,6 +53,61 @@ async def test_more_than_there_is_room_for_is_taken_where_nothing_waits() -> Non
     put(inbox, 500)
     with pytest.raises(DependencyUnavailable):
         put(inbox, 1)
+
+
+def stop(inbox: Inbox) -> Job:
+    request = KillSwitchCreate(scope=KillScope.FIRM, reason="testing")
+    return inbox.put((ActivateKillSwitch("k", request, KillReason.MANUAL, "ada"),))
+
+
+async def test_stops_go_before_all_that_waits_in_their_own_sequence() -> None:
+    inbox = opened(100)
+    first, second = put(inbox, 3, 4)
+    question = inbox.put(lambda state: state.last_seq)
+    stops = [stop(inbox), stop(inbox)]
+    assert await inbox.next(5, 1) == [*stops, first]
+    third = stop(inbox)
+    assert await inbox.next(10, 1) == [third, second, question]
+
+
+async def test_a_full_queue_takes_stops_and_they_take_no_place() -> None:
+    inbox = opened(5)
+    waiting = put(inbox, 5)
+    with pytest.raises(DependencyUnavailable):
+        put(inbox, 1)
+    stops = [stop(inbox) for _ in range(1_000)]
+    with pytest.raises(DependencyUnavailable, match="too many stops"):
+        stop(inbox)
+    assert await inbox.next(1_005, 1) == stops + waiting
+    stops = [stop(inbox)]
+    assert await inbox.next(1, 1) == stops
+    put(inbox, 5)
+
+
+async def test_what_is_put_back_comes_first_again_and_takes_what_is_left_of_it() -> None:
+    inbox = opened(10)
+    pulled = stop(inbox)
+    first, second, third = put(inbox, 6, 2, 2)
+    assert await inbox.next(8, 1) == [pulled, first]
+    first.found += [None] * 4
+    inbox.put_back([pulled, first])
+    (fourth,) = put(inbox, 4)
+    with pytest.raises(DependencyUnavailable):
+        put(inbox, 1)
+    assert await inbox.next(100, 1) == [pulled, first, second, third, fourth]
+    inbox.put_back([first, second])
+    inbox.close("over")
+    for each in (first, second):
+        with pytest.raises(DependencyUnavailable, match="over"):
+            await each.done
+
+
+async def test_it_wakes_whoever_waits_for_a_stop() -> None:
+    inbox = opened(10)
+    waiting = asyncio.ensure_future(inbox.next(10, 5))
+    await asyncio.sleep(0)
+    pulled = stop(inbox)
+    assert await waiting == [pulled]
 
 
 async def test_closed_it_takes_nothing_and_leaves_nobody_waiting() -> None:
