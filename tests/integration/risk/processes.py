@@ -3,8 +3,6 @@
 import os
 import signal
 import socket
-import subprocess
-import sys
 import time
 from pathlib import Path
 from types import TracebackType
@@ -12,10 +10,10 @@ from typing import Any, Protocol, Self
 
 import httpx
 
-from cli.paths import ROOT
 from shared.roles import Role
 from tests.harness import Tokens
 from tests.integration.risk.client import BASE
+from tests.warm import Forked, Warm
 
 _START_SECONDS = 60
 
@@ -49,7 +47,7 @@ class RiskProcess:
         self._listener.bind(("127.0.0.1", 0))
         self._listener.listen(2048)
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Forked | None = None
         self._lifeline: int | None = None
 
     def __enter__(self) -> Self:
@@ -68,26 +66,16 @@ class RiskProcess:
 
     def start(self) -> None:
         reading, self._lifeline = os.pipe()
-        os.set_inheritable(reading, True)
-        descriptor = self._listener.fileno()
-        command = ["-m", "cli.supervisor.serve", self.service, "--fd", str(descriptor), "--lifeline", str(reading)]
         with (self._folder / "risk.err").open("ab") as errors:
-            self._process = subprocess.Popen(
-                [sys.executable, *command],
-                cwd=ROOT,
-                env=self._environment,
-                pass_fds=(descriptor, reading),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=errors,
+            self._process = Warm.made().start(
+                self.service, self._environment, self._listener.fileno(), reading, errors.fileno()
             )
         os.close(reading)
 
     def kill(self) -> None:
         """End it at once, as a power cut would."""
         if self._process is not None:
-            self._process.send_signal(signal.SIGKILL)
-            self._process.wait()
+            self._process.kill()
             self._process = None
         if self._lifeline is not None:
             os.close(self._lifeline)

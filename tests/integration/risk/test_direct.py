@@ -18,12 +18,12 @@ CORRELATION = "x-correlation-id"
 
 
 async def both(risk: RiskClient, path: str, **request: Any) -> tuple[httpx.Response, httpx.Response]:
-    """Send a request as it is, and with a query, which nobody asks about and which is never answered directly."""
+    """Send a request as it is, and with a query, though an empty one, which is never answered directly."""
     # Only callers that are known by now are answered directly.
     await risk.call("GET", "/accounts", role=Role.TRADER)
     headers = {CORRELATION: "same", **request.pop("headers", {})}
     direct = await risk.http.post(path, headers=headers, **request)
-    return direct, await risk.http.post(f"{path}?general", headers=headers, **request)
+    return direct, await risk.http.post(f"{path}?&", headers=headers, **request)
 
 
 def same(direct: httpx.Response, general: httpx.Response) -> bool:

@@ -79,7 +79,7 @@ async def test_every_answer_says_which_shard_gave_it(run_risk: Running) -> None:
             ("POST", f"{mine}/orders", order("o1", quantity="2"), 409),
             ("POST", f"/accounts/{THEIRS}/orders", order("o1"), 421),
             ("POST", f"{mine}/orders", {}, 422),
-            ("POST", f"{mine}/orders?general", order("o1"), 200),
+            ("POST", f"{mine}/orders?&", order("o1"), 200),
             ("GET", f"/accounts/{THEIRS}", None, 421),
             ("GET", f"{mine}/orders/none", None, 404),
             ("GET", "/none", None, 404),
