@@ -34,11 +34,12 @@ install: $(STAMP_DEV) ## Install everything for development
 
 .PHONY: test
 test: $(STAMP_DEV) ## Run everything that must hold
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n auto tests/unit
+	@$(BIN)/python -m pytest tests/integration tests/e2e
 
 .PHONY: test-unit
 test-unit: $(STAMP_DEV) ## Run the tests without servers
-	@$(BIN)/python -m pytest tests/unit
+	@$(BIN)/python -m pytest -n auto tests/unit
 
 .PHONY: test-integration
 test-integration: $(STAMP_DEV) ## Run the tests on a real PostgreSQL and Valkey
