@@ -13,8 +13,14 @@ _BACKLOG = 10_000
 class Broadcast:
     """Pass rows on once they are durable; nobody is waited for."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int) -> None:
+        self._most = most
         self._listeners: dict[asyncio.Queue[Row | None], Container[str] | None] = {}
+
+    @property
+    def full(self) -> bool:
+        """Tell whether as many listen as may: every row costs as many steps as there are listeners."""
+        return len(self._listeners) >= self._most
 
     def send(self, rows: Sequence[Row]) -> None:
         """Pass rows on; a listener that is too far behind is cut off."""

@@ -64,7 +64,7 @@ class Engine:
         self._inbox = Inbox(settings.risk_queue, _STARTING)
         self.restore = restore
         self._replica = Replica(restore)
-        self.broadcast = Broadcast()
+        self.broadcast = Broadcast(settings.risk_streams)
         # The end of what is durable; None while another process leads, or nobody knows.
         self._durable: DurableTip | None = None
 

@@ -59,6 +59,12 @@ class RiskSettings(ServiceSettings):
         le=1_000,
         description="Over how many shards accounts are spread; each has a database of its own. The same on all.",
     )
+    risk_streams: int = Field(
+        default=200,
+        ge=3,
+        description="How many may read durable events at once, by `GET /api/v1/risk/stream`, and two of the service's "
+        "own; one more is refused with 503.",
+    )
     risk_shard: int = Field(default=0, ge=0, description="Which of them this process is, from 0.")
     risk_peers: str | None = Field(
         default=None,

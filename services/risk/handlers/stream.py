@@ -28,7 +28,7 @@ async def stream(
         mine = account_id is None or row.account_id is None or row.account_id == account_id
         return mine and (not kinds or row.kind in kinds)
 
-    with engine.broadcast.listen() as live:
+    with engine.broadcast.listen(kinds or None) as live:
         yield ": listening\n\n"
         sent = after
         if sent is not None:

@@ -44,6 +44,8 @@ async def stream_journal(
     """Stream durable rows as server-sent events: `id` is the sequence number, `event` the kind, `data` the body."""
     if (why := await engine.problem()) is not None:
         raise DependencyUnavailable(f"Nothing is streamed now: {why}", headers={"Retry-After": "1"})
+    if engine.broadcast.full:
+        raise DependencyUnavailable("As many read as may (TRADING_RISK_STREAMS)", headers={"Retry-After": "1"})
     events = handlers_stream.stream(engine, shared.database, last_event_id, account_id, frozenset(kind))
     return StreamingResponse(events, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
 

@@ -7,8 +7,10 @@ from typing import Any
 
 import httpx
 import pytest
+from fastapi import FastAPI
 from redis.asyncio import Redis
 
+from services.risk.engine import Engine
 from services.risk.main import create
 from services.risk.settings import RiskSettings
 from shared.roles import Role
@@ -69,6 +71,33 @@ async def test_whoever_comes_back_misses_nothing(served: RiskClient) -> None:
     await served.order("o21")
     ids = [each["data"]["order"]["client_order_id"] for each in await later]
     assert ids == [f"o{number}" for number in range(2, 22)]
+
+
+async def test_one_reader_too_many_is_refused_until_another_has_left(make_settings: MakeSettings, auth: Auth) -> None:
+    # Two of the four are the service's own: the cancels' and the history's.
+    app = create(make_settings(RiskSettings, risk_streams=4))
+    async with serving(app) as url, httpx.AsyncClient(base_url=url, timeout=10, headers=auth(Role.VIEWER)) as http:
+        risk = RiskClient(http, auth, app)
+        await until(risk.ready)
+        one = http.stream("GET", f"{BASE}/stream")
+        async with http.stream("GET", f"{BASE}/stream") as other:
+            async with one as first:
+                assert [first.status_code, other.status_code] == [200, 200]
+                await until(lambda: _full(app))
+                refused = await risk.call("GET", "/stream")
+                assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+                assert "TRADING_RISK_STREAMS" in refused.json()["detail"]
+
+            async def taken() -> bool:
+                async with http.stream("GET", f"{BASE}/stream") as again:
+                    return again.status_code == 200
+
+            await until(taken)
+
+
+async def _full(app: FastAPI) -> bool:
+    engine: Engine = app.state.engine
+    return engine.broadcast.full
 
 
 async def test_cancels_of_a_switch_are_told_until_they_are_acknowledged(
