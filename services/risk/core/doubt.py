@@ -9,8 +9,8 @@ from services.risk.core.state import Account, FirmState
 from services.risk.core.terms import OFF, Terms
 from services.risk.core.units import SCALE, SCALE3, half_even
 
-# Two sessions of an account begin at least so far apart: rolled again and again, a day gives no room for false gains.
-_APART: Final = 12 * 3_600_000_000
+# Doubted long before; beyond it the sum would not fit its field.
+_MOST_GAIN: Final = 10**17 * SCALE
 
 
 def doubted(state: FirmState, account: Account, terms: Terms, signed: int, price: int, fee: int, rate: int) -> bool:
@@ -61,15 +61,9 @@ def count_gain(account: Account, gain: int) -> None:
     and spreads that were truly paid make no room for false gains after them. What is lost after a gain lowers the sum,
     as it takes back what may be made up in the account's equity.
     """
-    account.fills_gain = max(account.fills_gain + gain, 0)
+    account.fills_gain = min(max(account.fills_gain + gain, 0), _MOST_GAIN)
 
 
 def forget_gain(account: Account) -> None:
-    """Begin the sum anew: positions and cash agree with the broker's."""
+    """Begin the sum anew: positions and cash agree with the broker's, or a day begins."""
     account.fills_gain = 0
-
-
-def begin_day(account: Account, now: int) -> None:
-    """Begin the sum anew with a session; not with every one of several days rolled at once."""
-    if now - account.gain_begun >= _APART:
-        account.fills_gain, account.gain_begun = 0, now

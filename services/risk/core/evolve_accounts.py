@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 
 from services.risk.core.bodies import Marked
-from services.risk.core.doubt import begin_day, forget_gain
+from services.risk.core.doubt import forget_gain
 from services.risk.core.evolve_orders import move_clock, raise_high_water_mark
 from services.risk.core.market import believe, doubt
 from services.risk.core.positions import adopted_cost
@@ -59,6 +59,7 @@ def account_opened(state: FirmState, body: AccountOpened, seq: int) -> None:
         start_of_day_equity=cash,
         high_water_mark=cash,
         equity=cash,
+        day_begun=micros(body.ts_event),
     )
     _begin_session(account)
     state.accounts[body.account_id] = account
@@ -164,20 +165,26 @@ def _begin_session(account: Account) -> None:
 def day_rolled(state: FirmState, body: DayRolled, seq: int) -> None:
     """Begin a day; what a live account closed before the day that ended is forgotten.
 
+    Days rolled in a row, as the account was behind or by mistake, are one day of losses and of turnover: nothing begins
+    anew with a session that had begun before the day did, nor before the session of the last that did begins.
+
     An order's id is unique within a day (FIX, tag 11 ClOrdID); a simulation is run again and again over its days.
     """
     account = state.accounts[body.account_id]
     ended = account.session_date
     account.session_date = body.next_session_date
     _begin_session(account)
-    account.start_of_day_equity = units(body.end_equity)
     account.rolled = True
-    account.turnover = 0
-    begin_day(account, micros(body.ts_event))
+    now, begins = micros(body.ts_event), account.session_begins
+    if account.simulation_id is not None or begins > account.day_begun <= now:
+        account.day_begun = max(now, begins)
+        account.start_of_day_equity = units(body.end_equity)
+        account.turnover = 0
+        forget_gain(account)
+        for position in account.positions.values():
+            position.day_start = position.quantity
     account.caps = None
-    for position in account.positions.values():
-        position.day_start = position.quantity
-    move_clock(account, micros(body.ts_event))
+    move_clock(account, now)
     if account.simulation_id is not None:
         return
     for order_id in [

@@ -131,6 +131,8 @@ def replaced(state: FirmState, body: OrderReplaced, seq: int) -> None:
             position.rest(record.order.buy, limit)
         _hold(state, account, position, record, _to_hold(record))
         _sent(account, record.order, micros(body.ts_event))
+    elif any(each.code is DenialCode.REPEATED_EXECUTION for each in body.decision.reasons):
+        account.strategies.setdefault(record.order.strategy_id, Strategy()).disabled = True
     move_clock(account, micros(body.ts_event))
 
 

@@ -8,6 +8,7 @@ from services.risk.core.doubt import doubted
 from services.risk.core.outcome import Event, Outcome, Refused, conflict, invalid, not_found
 from services.risk.core.positions import fill
 from services.risk.core.state import OPEN, Account, FirmState, OrderRecord
+from services.risk.core.terms import worth
 from services.risk.core.times import impossible, time_of
 from services.risk.core.units import SCALE, SCALE3, micros, text, units
 from services.risk.core.valuation import rate_of
@@ -17,6 +18,10 @@ from shared.schemas.orders import Fill, OrderStatus
 # Beyond it, cash would not fit its column; no real execution comes near.
 LARGEST_NOTIONAL: Final = 10**16 * SCALE
 MOST_CASH: Final = 10**17 * SCALE
+MOST_QUANTITY: Final = 10**17 * SCALE
+TOO_MUCH: Final = (
+    f"an account holds at most {text(MOST_QUANTITY)} of an instrument, worth at most {text(LARGEST_NOTIONAL)}"
+)
 
 
 def apply_fill(state: FirmState, command: ApplyFill, now: int) -> Outcome:
@@ -58,6 +63,10 @@ def apply_fill(state: FirmState, command: ApplyFill, now: int) -> Outcome:
     change = fill(position, signed, price, fee, rate)
     if abs(account.cash + change.cash) > MOST_CASH:
         return invalid(f"the account's cash would be beyond {text(MOST_CASH)}")
+    if max(abs(account.fees + fee), abs(account.realised_pnl + change.realised_pnl)) > MOST_CASH:
+        return invalid(f"the account's fees or realised profit would be beyond {text(MOST_CASH)}")
+    if abs(change.quantity) > abs(position.quantity) and immense(change.quantity, position.unit):
+        return invalid(TOO_MUCH)
     leaves = max(most - quantity, 0)
     if record.status in OPEN or leaves == 0:
         done = leaves == 0 and (overfilled > 0 or record.replacement is None or most > record.leaves)
@@ -94,6 +103,11 @@ def apply_fill(state: FirmState, command: ApplyFill, now: int) -> Outcome:
         doubted(state, account, terms, signed, price, fee, rate),
     )
     return (Event(EventKind.FILL_APPLIED, account.account_id, body),)
+
+
+def immense(quantity: int, unit: int) -> bool:
+    """Tell whether a position is larger, or worth more, than any real one comes near: its figures would not fit."""
+    return abs(quantity) > MOST_QUANTITY or worth(abs(quantity), unit) > LARGEST_NOTIONAL
 
 
 def _order(account: Account, report: Fill, now: int) -> OrderRecord | Refused:

@@ -7,6 +7,7 @@ from services.risk.core.bodies import Closed, Decided, OrderTerms, Verdict
 from services.risk.core.checks import Evaluation, evaluate
 from services.risk.core.codec.writing import reason, verdict_text
 from services.risk.core.commands import AcknowledgeReplace, CloseOrder, PlaceOrder, ReplaceOrder
+from services.risk.core.fills import TOO_MUCH, immense
 from services.risk.core.largest import largest_passing
 from services.risk.core.levels import FIRST_BAND, level_of
 from services.risk.core.outcome import Event, Outcome, Refused, conflict, invalid, not_found
@@ -49,6 +50,8 @@ def place_order(state: FirmState, command: PlaceOrder, now: int) -> Outcome:
     found = evaluate(state, account, order, time)
     verdict = judge(state, account, order, time, found)
     case = found.case
+    if too_much(verdict, found):
+        return invalid(TOO_MUCH)
     body = Decided(
         account.account_id,
         account.simulation_id,
@@ -94,6 +97,12 @@ def judge(
     )
 
 
+def too_much(verdict: Verdict, found: Evaluation) -> bool:
+    """Tell whether what was approved could make a position too large for its figures."""
+    case = found.case
+    return verdict.approved and case is not None and immense(case.path_after, case.position.unit)
+
+
 def known_order(state: FirmState, account_id: str, client_order_id: str) -> tuple[Account, OrderRecord] | Refused:
     """Return an order and its account, or the refusal where there is none."""
     account = state.accounts.get(account_id)
@@ -131,6 +140,8 @@ def replace_order(state: FirmState, command: ReplaceOrder, now: int) -> Outcome:
     changed = replace(record.order, quantity=quantity - filled, limit=limit)
     found = evaluate(state, account, changed, time, record)
     verdict = judge(state, account, changed, time, found, record)
+    if too_much(verdict, found):
+        return invalid(TOO_MUCH)
     if verdict.max_quantity:
         verdict.max_quantity += filled
     body = OrderReplaced(

@@ -4,7 +4,7 @@ from decimal import Decimal
 from typing import Final
 
 from services.risk.core.commands import Reconcile
-from services.risk.core.fills import MOST_CASH
+from services.risk.core.fills import MOST_CASH, MOST_QUANTITY, TOO_MUCH
 from services.risk.core.outcome import Event, Outcome, conflict, invalid, not_found
 from services.risk.core.state import Account, FirmState
 from services.risk.core.units import BPS, SCALE, amount, moment, text, units
@@ -46,6 +46,8 @@ def reconcile(state: FirmState, command: Reconcile, now: int) -> Outcome:
             f"a tolerance is for rounding: at most {text(most)} here, 0.0001 of the equity of the day's start. Where "
             "the broker's cash is right and ours is not, an admin adopts it"
         )
+    if any(abs(units(each.quantity)) > MOST_QUANTITY for each in request.positions):
+        return invalid(TOO_MUCH)
     breaks, adjusted = _compare(state, account, command)
     cash = request.cash if request.adopt and request.cash is not None else amount(account.cash)
     body = AccountReconciled(

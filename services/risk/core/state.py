@@ -147,8 +147,8 @@ class Account:
     doubted_fill: str | None = None
     # What fills gained beside the mark, less fees, since the broker's books agreed or a day began; never below zero.
     fills_gain: int = 0
-    # When a day roll last began that sum anew.
-    gain_begun: int = _LONG_AGO
+    # When losses, turnover and that sum began: the account was opened, or a day rolled and its session began.
+    day_begun: int = _LONG_AGO
     # What differed from the broker when they were last compared, and was not adopted.
     breaks: int = 0
     # Whether breakers, the level or a halted start stop more than nothing.

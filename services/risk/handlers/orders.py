@@ -12,7 +12,8 @@ from services.risk.core.commands import (
     PlaceOrders,
     ReplaceOrder,
 )
-from services.risk.core.orders import Answered, content_of, judge, known_order
+from services.risk.core.fills import TOO_MUCH
+from services.risk.core.orders import Answered, content_of, judge, known_order, too_much
 from services.risk.core.outcome import RefusalKind, Refused, invalid
 from services.risk.core.state import Account, FirmState
 from services.risk.core.times import impossible, time_of
@@ -105,7 +106,10 @@ async def check_order(engine: Engine, account_id: str, order: Order) -> Decision
         refused = impossible(account, asked.ts, system)
         if refused is not None:
             return refused
-        verdict = judge(state, account, asked, now, evaluate(state, account, asked, now))
+        found = evaluate(state, account, asked, now)
+        verdict = judge(state, account, asked, now, found)
+        if too_much(verdict, found):
+            return invalid(TOO_MUCH)
         return content_of(verdict, account.account_id, asked.client_order_id)
 
     return await of_account(engine, account_id, question)

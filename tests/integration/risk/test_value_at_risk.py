@@ -141,27 +141,29 @@ class TestBacktest:
 
     async def test_an_account_that_lives_through_days_is_tested_on_them(self, run_risk: Running) -> None:
         clock = ManualClock(soon())
+        sessions = [(clock.now() + timedelta(days=number)).date().isoformat() for number in range(5)]
         async with run_risk(clock=clock) as risk:
-            await risk.set_up(limits=WIDE, session_date="2026-01-05")
+            await risk.set_up(limits=WIDE, session_date=sessions[0])
             await set_scenarios(risk)
             await buy(risk, "200")
             forecasts, made = [], []
-            for day, price in (("2026-01-06", "101"), ("2026-01-07", "91"), ("2026-01-08", "92"), ("2026-01-09", "93")):
+            for following, price in zip(sessions[1:], ("101", "91", "92", "93"), strict=True):
                 await risk.confirmed_mark(price)
                 clock.advance(timedelta(minutes=1))
                 await kept_at(risk, clock.now())
                 status = await risk.ok("GET", "/accounts/main/status")
                 forecasts.append(status["tail_risk"][0]["value_at_risk"])
                 made.append(float(Decimal(status["equity"]) / Decimal(status["start_of_day_equity"])) - 1)
-                await risk.ok("POST", "/accounts/main/day-roll", {"next_session_date": day})
+                await risk.ok("POST", "/accounts/main/day-roll", {"next_session_date": following})
+                clock.advance(timedelta(days=1))
             clock.advance(timedelta(minutes=1))
             await kept_at(risk, clock.now())
             found = await risk.ok("GET", "/accounts/main/var-backtest")
-            assert (found["first_session"], found["last_session"]) == ("2026-01-06", "2026-01-08")
+            assert (found["first_session"], found["last_session"]) == (sessions[1], sessions[3])
             # 2,000 lost of some 100,000, where 20 % of it move by about 5 % in the worst of a hundred days.
             assert made[1] < -forecasts[0]
             assert [(each["session_date"], each["value_at_risk"]) for each in found["exceeded"]] == [
-                ("2026-01-06", forecasts[0])
+                (sessions[1], forecasts[0])
             ]
             assert found["exceeded"][0]["daily_return"] == pytest.approx(made[1], abs=1e-12)
             assert (found["observations"], found["confidence"]) == (3, 0.99)

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from fractions import Fraction
 from math import floor
 
@@ -12,6 +12,7 @@ from services.risk.core.state import Account, FirmState
 from services.risk.core.units import SCALE
 from shared.schemas.instruments import AssetClass, Instrument
 from shared.schemas.limits import Limits
+from tests.unit.risk.desk import START
 
 ZERO = Fraction(0)
 # How far what is traded here can jump.
@@ -90,10 +91,10 @@ class Books:
     fees: Fraction = ZERO
     executed: Fraction = ZERO
     of_parents: dict[str, Fraction] = field(default_factory=dict)
-    # Whether a fill waits for the broker, what fills gained beside the mark, and when a day began that last.
+    # Whether a fill waits for the broker, what fills gained beside the mark, and when the day began.
     doubted: bool = False
     gained: Fraction = ZERO
-    gain_begun: datetime | None = None
+    day_begun: datetime = START
 
     def open(self, symbol: str | None = None) -> list[Sent]:
         return [each for each in self.orders.values() if each.open and symbol in {None, each.symbol}]
@@ -163,13 +164,14 @@ class Books:
         together = gain > 0 and self.gained > share * max(self.start, least)
         return together or abs(fee) > believed or (far and away > believed)
 
-    def begin_day(self, now: datetime, equity: Fraction) -> None:
-        """Begin a day: what was gained counts on where days are rolled in a row."""
+    def begin_day(self, now: datetime, begins: datetime, equity: Fraction) -> None:
+        """Begin a day, but that of a session that had begun before the day did: days rolled in a row are one."""
+        if begins <= self.day_begun or now < self.day_begun:
+            return
+        self.day_begun, self.gained = max(now, begins), ZERO
         self.start, self.executed = equity, ZERO
         for held in self.holdings.values():
             held.day_start = held.quantity
-        if self.gain_begun is None or now - self.gain_begun >= timedelta(hours=12):
-            self.gained, self.gain_begun = ZERO, now
 
     def agree(self, gained: Fraction, equity: Fraction) -> None:
         """Take in that the broker's books are these, by which so much was gained that is no profit."""

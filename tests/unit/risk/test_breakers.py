@@ -8,6 +8,7 @@ import pytest
 
 from services.risk.core.answers import answer
 from services.risk.core.commands import (
+    OpenAccount,
     PassTime,
     ReleaseKillSwitch,
     ResetBreaker,
@@ -21,7 +22,7 @@ from services.risk.core.outcome import RefusalKind, Refused
 from services.risk.core.state import UNUSED
 from services.risk.core.units import amount
 from services.risk.core.views import account_status
-from shared.schemas.accounts import DayRoll, HighWaterMarkUpdate
+from shared.schemas.accounts import AccountCreate, DayRoll, HighWaterMarkUpdate
 from shared.schemas.breakers import BreakerState
 from shared.schemas.decisions import RiskLevel
 from shared.schemas.kill_events import KillSwitchActivated
@@ -416,9 +417,77 @@ class TestADayRolledEarly:
         assert codes(desk.order()) == ["SESSION_NOT_BEGUN"]
         assert codes(desk.order("SELL", 1_000)) == []
 
+    def test_tomorrow_rolled_again_begins_no_other_day(self) -> None:
+        desk = Desk(wide(max_daily_loss_fraction=0.05))
+        desk.trade("BUY", 1_000, 100)
+        for day in (3, 4):
+            desk.send(RollDay("main", DayRoll(next_session_date=date(2026, 3, day)), "svc"))
+            desk.mark(STOCK=96)
+            assert account_status(desk.state, desk.account).daily_loss == 0.04
+
     @pytest.mark.parametrize(("at", "denied"), [("20:59:59", ["SESSION_NOT_BEGUN"]), ("21:00:00", [])])
     def test_it_begins_as_the_first_market_of_its_date_opens(self, at: str, denied: list[str]) -> None:
         desk = self.rolled(date(2026, 3, 3))
         desk.now = datetime.fromisoformat(f"2026-03-02T{at}+00:00")
         desk.mark(STOCK=100)
         assert codes(desk.order()) == denied
+
+
+class TestADayRolledLate:
+    """Days an account is behind are one day of losses, rolled one by one or at once."""
+
+    def behind(self) -> Desk:
+        """Return an account in the session of 2026-03-02 on the 6th."""
+        desk = Desk(wide(max_daily_loss_fraction=0.05, max_turnover=2))
+        desk.trade("BUY", 1_000, 100)
+        desk.now = datetime(2026, 3, 6, 12, tzinfo=UTC)
+        desk.mark(STOCK=100)
+        return desk
+
+    def roll(self, desk: Desk, day: int) -> None:
+        assert not isinstance(desk.send(RollDay("main", DayRoll(next_session_date=date(2026, 3, day)), "svc")), Refused)
+
+    def test_losses_of_days_rolled_one_by_one_add_up(self) -> None:
+        desk = self.behind()
+        self.roll(desk, 3)
+        for day, price in ((4, 98), (5, 97), (6, 96)):
+            desk.mark(STOCK=price)
+            self.roll(desk, day)
+            assert account_status(desk.state, desk.account).daily_loss == pytest.approx((100 - price) / 100)
+        desk.mark(STOCK=95)
+        assert codes(desk.order()) == ["BREAKER_OPEN", "RISK_LEVEL"]
+        assert codes(desk.order("SELL", 100)) == []
+
+    def test_turnover_and_the_position_of_the_day_add_up_too(self) -> None:
+        desk = self.behind()
+        self.roll(desk, 3)
+        desk.trade("SELL", 1_000, 100)
+        self.roll(desk, 4)
+        desk.trade("BUY", 999, 100)
+        self.roll(desk, 5)
+        assert codes(desk.order("BUY", 11)) == ["TURNOVER_LIMIT"]
+
+    def test_the_next_day_begins_anew(self) -> None:
+        desk = self.behind()
+        self.roll(desk, 5)
+        self.roll(desk, 6)
+        desk.mark(STOCK=96)
+        desk.now = datetime(2026, 3, 6, 21, tzinfo=UTC)
+        desk.mark(STOCK=96)
+        self.roll(desk, 7)
+        assert account_status(desk.state, desk.account).daily_loss == 0
+
+    def test_an_account_opened_in_an_earlier_session_is_behind_too(self) -> None:
+        desk = Desk(wide(max_daily_loss_fraction=0.05))
+        opened = AccountCreate(
+            account_id="late",
+            base_currency="USD",
+            initial_cash=Decimal(100_000),
+            limits=wide(),
+            session_date=date(2026, 2, 20),
+        )
+        desk.send(OpenAccount(opened, "ada"))
+        begun = desk.state.accounts["late"].day_begun
+        for day in (23, 24):
+            desk.send(RollDay("late", DayRoll(next_session_date=date(2026, 2, day)), "svc"))
+            assert desk.state.accounts["late"].day_begun == begun

@@ -7,13 +7,23 @@ from random import Random
 import pytest
 
 from services.risk.core.bodies import OrderTerms, Quote
-from services.risk.core.commands import CloseOrder, MoveCash, OpenAccount, PlaceOrder, ResetBreaker, SetMarks
+from services.risk.core.commands import (
+    CloseOrder,
+    MoveCash,
+    OpenAccount,
+    PlaceOrder,
+    ReplaceOrder,
+    ResetBreaker,
+    SetMarks,
+)
 from services.risk.core.outcome import RefusalKind, Refused
 from services.risk.core.positions import Position
 from services.risk.core.terms import Terms
 from services.risk.core.units import SCALE, micros
+from services.risk.core.views import account_status
 from shared.schemas.accounts import AccountCreate, CashMovement
-from shared.schemas.orders import OrderClose, OrderStatus
+from shared.schemas.journal import EventKind
+from shared.schemas.orders import OrderClose, OrderReplace, OrderStatus
 from tests.unit.risk.desk import STOCK, Desk, codes, wide
 
 pytestmark = pytest.mark.unit
@@ -68,6 +78,19 @@ class TestRepeatedExecution:
         again = desk.send(reset)
         assert isinstance(again, Refused)
         assert again.kind is RefusalKind.CONFLICT
+
+    def test_a_change_too_many_disables_it_too(self) -> None:
+        desk = Desk(wide(max_repeated_executions=2, repeated_execution_window_seconds=60))
+        desk.order("BUY", 2, client_order_id="o", order_type="LIMIT", limit_price="99")
+        desk.order()
+        request = OrderReplace(replace_id="r", quantity=Decimal(3), limit_price=Decimal(99))
+        changed = desk.send(ReplaceOrder("main", "o", request, "ada"))
+        assert not isinstance(changed, Refused)
+        assert changed[0].kind is EventKind.REPLACE_DENIED
+        desk.later(3600)
+        desk.mark(STOCK=100)
+        assert codes(desk.order()) == ["REPEATED_EXECUTION"]
+        assert account_status(desk.state, desk.account).disabled_strategies == ["trend"]
 
     def test_the_count_begins_again_with_the_next_window(self) -> None:
         desk = Desk(wide(max_repeated_executions=2, repeated_execution_window_seconds=60))

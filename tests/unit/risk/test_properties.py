@@ -254,15 +254,19 @@ def test_the_same_account_gives_the_same_journal(moves: list[tuple[Any, ...]]) -
     assert Player().play(moves).journal == Player().play(moves).journal
 
 
-def test_a_position_too_dear_for_its_mark_can_still_be_folded() -> None:
+def test_a_late_fill_is_booked_once_its_mark_is_no_longer_absurd() -> None:
     desk = Desk()
     decision = desk.order(quantity=100)
     close = OrderClose(reason="gone from the book")
     desk.send(CloseOrder("main", decision.client_order_id, OrderStatus.CANCELLED, close, "ada"))
     # Nothing is held or open, so the mark is taken; then a fill comes that crossed the cancel.
     desk.mark(STOCK="9" * 18)
+    with pytest.raises(AssertionError, match="worth at most"):
+        desk.fill(decision, 100, 100)
+    desk.later(1)
+    desk.mark(STOCK=101)
     desk.fill(decision, 100, 100)
-    assert desk.equity() == 90_000 + 100 * Decimal("9" * 18)
+    assert desk.equity() == 100_100
 
 
 def test_a_mark_just_at_what_a_position_may_be_worth_is_taken_and_one_beyond_is_not() -> None:

@@ -217,7 +217,7 @@ class Life(Living):
         if isinstance(outcome, Refused):
             assert following > self.desk.now.date() + timedelta(days=10)
             return
-        self.books.begin_day(self.desk.now, fraction_of(self.desk.account.equity))
+        self.books.begin_day(self.desk.now, self.session_begins(), fraction_of(self.desk.account.equity))
         # What ended before yesterday is forgotten by the engine, and its late fills are refused.
         known = self.desk.account.orders
         for name in [name for name in self.books.orders if name not in known]:

@@ -53,6 +53,7 @@ class Case:
             path_after = path - adds
             reduces = held > 0 and path_after >= 0
             rest = path + own
+        self.path_after = path_after
         unit = position.unit
         beyond = _beyond(position, mark, profile, order.limit)
         # A change that adds nothing and is no nearer to the market than the order stands already.

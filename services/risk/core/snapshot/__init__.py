@@ -25,7 +25,7 @@ from shared.schemas.instruments import Instrument, ScenarioSet
 from shared.schemas.kill_switches import KillSwitchView
 
 # Raised by every change of what is written: a snapshot of another format is passed over, and the journal folded.
-FORMAT = 3
+FORMAT = 4
 
 _MARK = Fields(HeldMark, quality=Severity)
 
