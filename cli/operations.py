@@ -84,7 +84,7 @@ def release(
 def verify(url: _Url = None, token_file: _TokenFile = None) -> None:
     """Prove that risk's journal is whole and unchanged; exit 1 and name the first bad row where it is not."""
     with reporting_errors(), api_client(url, token_file, _VERIFY_SECONDS) as client:
-        found = Api(client).get(f"{_RISK}/journal/verify", JournalVerification)
+        found = _telling(client).get(f"{_RISK}/journal/verify", JournalVerification)
     if found.ok:
         Console(highlight=False).print(f"the journal holds: {found.checked} rows, to {found.last_hash}", soft_wrap=True)
         return

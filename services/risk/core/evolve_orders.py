@@ -130,7 +130,10 @@ def replaced(state: FirmState, body: OrderReplaced, seq: int) -> None:
         if limit:
             position.rest(record.order.buy, limit)
         _hold(state, account, position, record, _to_hold(record))
-        _sent(account, record.order, micros(body.ts_event))
+        # What stood is sent no more, and what is left of the change may not be sent again.
+        account.recent.pop(_sent_as(record.order), None)
+        filled = record.order.quantity - record.leaves
+        _sent(account, replace(record.order, quantity=quantity - filled, limit=limit), micros(body.ts_event))
     elif any(each.code is DenialCode.REPEATED_EXECUTION for each in body.decision.reasons):
         account.strategies.setdefault(record.order.strategy_id, Strategy()).disabled = True
     move_clock(account, micros(body.ts_event))
@@ -221,6 +224,11 @@ def _drop(account: Account, position: Position, record: OrderRecord) -> None:
         record.replacement = None
 
 
+def _sent_as(order: OrderTerms) -> tuple[str, str, bool, int, int]:
+    """Return what makes an order the same as another but for its id."""
+    return order.strategy_id, order.symbol, order.buy, order.quantity, order.limit
+
+
 def _sent(account: Account, order: OrderTerms, now: int) -> None:
     """Count a message that goes out."""
     profile, nanoseconds = account.profile, now * _NANOSECONDS
@@ -235,7 +243,7 @@ def _sent(account: Account, order: OrderTerms, now: int) -> None:
     window = profile.duplicate_window
     if window:
         recent = account.recent
-        key = (order.strategy_id, order.symbol, order.buy, order.quantity, order.limit)
+        key = _sent_as(order)
         recent.pop(key, None)
         recent[key] = now
         while now - recent[oldest := next(iter(recent))] >= window:

@@ -8,6 +8,7 @@ import pytest
 
 from services.risk.core.bodies import OrderTerms, Quote
 from services.risk.core.commands import (
+    AcknowledgeReplace,
     CloseOrder,
     MoveCash,
     OpenAccount,
@@ -23,7 +24,7 @@ from services.risk.core.units import SCALE, micros
 from services.risk.core.views import account_status
 from shared.schemas.accounts import AccountCreate, CashMovement
 from shared.schemas.journal import EventKind
-from shared.schemas.orders import OrderClose, OrderReplace, OrderStatus
+from shared.schemas.orders import OrderClose, OrderReplace, OrderStatus, ReplaceAcknowledgement
 from tests.unit.risk.desk import STOCK, Desk, codes, wide
 
 pytestmark = pytest.mark.unit
@@ -100,6 +101,27 @@ class TestRepeatedExecution:
 
 
 class TestDuplicates:
+    def test_a_change_counts_as_what_it_made_of_the_order(self) -> None:
+        desk = Desk(wide(duplicate_window_ms=500))
+        desk.order(quantity=5, client_order_id="o", order_type="LIMIT", limit_price="99")
+
+        def change(replace_id: str, quantity: int, price: str) -> EventKind:
+            request = OrderReplace(replace_id=replace_id, quantity=Decimal(quantity), limit_price=Decimal(price))
+            changed = desk.send(ReplaceOrder("main", "o", request, "ada"))
+            assert not isinstance(changed, Refused)
+            word = ReplaceAcknowledgement(replace_id=replace_id, accepted=True)
+            desk.send(AcknowledgeReplace("main", "o", word, "ada"))
+            return changed[0].kind
+
+        def order(quantity: int, price: str) -> list[str]:
+            return codes(desk.order(quantity=quantity, order_type="LIMIT", limit_price=price))
+
+        assert change("there", 6, "98") is EventKind.ORDER_REPLACED
+        assert order(6, "98") == ["DUPLICATE_ORDER"]
+        assert change("back", 5, "99") is EventKind.ORDER_REPLACED
+        assert order(5, "99") == ["DUPLICATE_ORDER"]
+        assert order(6, "98") == []
+
     def test_the_same_but_for_the_id_within_the_window(self) -> None:
         desk = Desk(wide(duplicate_window_ms=500))
         assert codes(desk.order(quantity=5)) == []
