@@ -18,10 +18,11 @@ from shared.schemas.orders import Fill, OrderStatus
 # Beyond it, cash would not fit its column; no real execution comes near.
 LARGEST_NOTIONAL: Final = 10**16 * SCALE
 MOST_CASH: Final = 10**17 * SCALE
-MOST_QUANTITY: Final = 10**17 * SCALE
-TOO_MUCH: Final = (
-    f"an account holds at most {text(MOST_QUANTITY)} of an instrument, worth at most {text(LARGEST_NOTIONAL)}"
-)
+# Of one instrument, and in the account's currency. Marks may make it worth a thousand times as much: beyond that a mark
+# is no price, for all accounts, and no account may come near by itself.
+_MOST_QUANTITY: Final = 10**17 * SCALE
+_MOST_WORTH: Final = 10**13 * SCALE
+TOO_MUCH: Final = f"an account holds at most {text(_MOST_QUANTITY)} of an instrument, worth at most {text(_MOST_WORTH)}"
 
 
 def apply_fill(state: FirmState, command: ApplyFill, now: int) -> Outcome:
@@ -65,7 +66,7 @@ def apply_fill(state: FirmState, command: ApplyFill, now: int) -> Outcome:
         return invalid(f"the account's cash would be beyond {text(MOST_CASH)}")
     if max(abs(account.fees + fee), abs(account.realised_pnl + change.realised_pnl)) > MOST_CASH:
         return invalid(f"the account's fees or realised profit would be beyond {text(MOST_CASH)}")
-    if abs(change.quantity) > abs(position.quantity) and immense(change.quantity, position.unit):
+    if abs(change.quantity) > abs(position.quantity) and immense(change.quantity, position.exposure):
         return invalid(TOO_MUCH)
     leaves = max(most - quantity, 0)
     if record.status in OPEN or leaves == 0:
@@ -105,9 +106,9 @@ def apply_fill(state: FirmState, command: ApplyFill, now: int) -> Outcome:
     return (Event(EventKind.FILL_APPLIED, account.account_id, body),)
 
 
-def immense(quantity: int, unit: int) -> bool:
-    """Tell whether a position is larger, or worth more, than any real one comes near: its figures would not fit."""
-    return abs(quantity) > MOST_QUANTITY or worth(abs(quantity), unit) > LARGEST_NOTIONAL
+def immense(quantity: int, exposure: int) -> bool:
+    """Tell whether a position is larger, or counts for more, than any real one comes near."""
+    return abs(quantity) > _MOST_QUANTITY or worth(abs(quantity), exposure) > _MOST_WORTH
 
 
 def _order(account: Account, report: Fill, now: int) -> OrderRecord | Refused:

@@ -4,11 +4,12 @@ from decimal import Decimal
 from typing import Final
 
 from services.risk.core.commands import Reconcile
-from services.risk.core.fills import MOST_CASH, MOST_QUANTITY, TOO_MUCH
+from services.risk.core.fills import MOST_CASH, TOO_MUCH, immense
 from services.risk.core.outcome import Event, Outcome, conflict, invalid, not_found
+from services.risk.core.positions import Position
 from services.risk.core.state import Account, FirmState
 from services.risk.core.units import BPS, SCALE, amount, moment, text, units
-from services.risk.core.valuation import rate_of
+from services.risk.core.valuation import price, rate_of
 from shared.schemas.accounts import BreakKind, BrokerPosition, ReconciliationBreak
 from shared.schemas.events import AccountReconciled
 from shared.schemas.journal import EventKind
@@ -46,7 +47,7 @@ def reconcile(state: FirmState, command: Reconcile, now: int) -> Outcome:
             f"a tolerance is for rounding: at most {text(most)} here, 0.0001 of the equity of the day's start. Where "
             "the broker's cash is right and ours is not, an admin adopts it"
         )
-    if any(abs(units(each.quantity)) > MOST_QUANTITY for each in request.positions):
+    if request.adopt and any(_immense(state, account, each) for each in request.positions):
         return invalid(TOO_MUCH)
     breaks, adjusted = _compare(state, account, command)
     cash = request.cash if request.adopt and request.cash is not None else amount(account.cash)
@@ -70,6 +71,13 @@ def reconcile(state: FirmState, command: Reconcile, now: int) -> Outcome:
 def _has_rate(state: FirmState, account: Account, held: BrokerPosition) -> bool:
     terms = state.instruments.get(held.symbol)
     return terms is not None and rate_of(state, account, terms.currency) != 0
+
+
+def _immense(state: FirmState, account: Account, held: BrokerPosition) -> bool:
+    position = Position(state.instruments[held.symbol])
+    position.average_price = units(held.average_price) if held.average_price else 0
+    price(state, account, position)
+    return immense(units(held.quantity), position.exposure)
 
 
 def _compare(

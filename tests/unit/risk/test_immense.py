@@ -15,7 +15,7 @@ from shared.schemas.accounts import AccountStatus, Reconciliation
 from shared.schemas.events import FillApplied
 from shared.schemas.journal import EventKind
 from shared.schemas.orders import Fill, Order, OrderReplace
-from tests.unit.risk.desk import DUST, START, Desk, wide
+from tests.unit.risk.desk import CALL, DUST, START, Desk, wide
 
 pytestmark = pytest.mark.unit
 HUGE = "999999999999999999"
@@ -79,8 +79,25 @@ def test_a_position_that_would_be_immense_is_refused_and_may_be_reduced() -> Non
 def test_a_position_that_would_be_worth_too_much_is_refused() -> None:
     made = desk()
     bought = made.order("BUY", 1)
-    assert isinstance(fill(made, bought.client_order_id, "100000000000001", LEAST), Refused)
-    assert not isinstance(fill(made, bought.client_order_id, "100000000000000", LEAST), Refused)
+    assert isinstance(fill(made, bought.client_order_id, "100000000001", LEAST), Refused)
+    assert not isinstance(fill(made, bought.client_order_id, "100000000000", LEAST), Refused)
+
+
+def test_no_account_keeps_others_from_their_marks() -> None:
+    """As much as is booked, of a stock and of options on it: prices are taken as they come."""
+    made = desk()
+    made.send(SetInstruments((CALL,), "ada"))
+    made.mark(CALL=LEAST)
+    for symbol in ("STOCK", "CALL"):
+        bought = made.order("BUY", 1, symbol)
+        for power in range(17, 0, -1):
+            fill(made, bought.client_order_id, str(10**power), LEAST)
+        assert made.held(symbol).quantity >= 10**9
+    for price in (99, 80, 400, 10_000):
+        made.later(1)
+        made.mark(STOCK=price)
+        assert made.held().mark_price == price
+        check_figures(made)
 
 
 def test_fees_and_profits_that_grow_and_grow_are_refused_in_the_end() -> None:
@@ -126,7 +143,14 @@ def test_orders_that_could_lead_there_are_refused() -> None:
     check_figures(made)
 
 
-def test_a_broker_that_is_said_to_have_an_immense_position_is_refused() -> None:
+def test_an_immense_position_is_not_adopted() -> None:
     made = desk()
-    request = Reconciliation.model_validate({"positions": [{"symbol": "DUST", "quantity": HUGE}]})
-    assert isinstance(made.send(Reconcile("main", request, "ada")), Refused)
+    for held in (
+        {"symbol": "DUST", "quantity": HUGE},
+        {"symbol": "STOCK", "quantity": "-100000000001"},
+        {"symbol": "FUT", "quantity": "1000000000"},
+    ):
+        asked = {"positions": [held], "adopt": True, "reason": "the broker says so"}
+        outcome = made.send(Reconcile("main", Reconciliation.model_validate(asked), "ada"))
+        assert isinstance(outcome, Refused)
+        assert "an account holds at most" in outcome.detail
