@@ -158,7 +158,7 @@ class LiquidationStep(Contract):
     slices: int = Field(description="Into how many orders it must be cut.")
     slice_quantity: PositiveAmount = Field(
         description="The most one order may have, as a market order at the marks of now, by every limit of one order: "
-        "quantity, value, share of the daily volume, whole lots. Less than a lot is denied."
+        "quantity, value, share of the daily volume, net exposure, whole lots. Less than a lot is denied."
     )
 
 

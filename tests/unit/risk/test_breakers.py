@@ -8,6 +8,7 @@ import pytest
 
 from services.risk.core.answers import answer
 from services.risk.core.commands import (
+    ActivateKillSwitch,
     OpenAccount,
     PassTime,
     ReleaseKillSwitch,
@@ -26,7 +27,7 @@ from shared.schemas.accounts import AccountCreate, DayRoll, HighWaterMarkUpdate
 from shared.schemas.breakers import BreakerState
 from shared.schemas.decisions import RiskLevel
 from shared.schemas.kill_events import KillSwitchActivated
-from shared.schemas.kill_switches import KillReason, KillScope
+from shared.schemas.kill_switches import KillReason, KillReductions, KillScope, KillSwitchCreate
 from shared.schemas.limits import LimitsUpdate
 from tests.unit.risk.desk import STOCK, Desk, codes, wide
 
@@ -235,6 +236,30 @@ class TestStops:
             assert codes(desk.order("SELL", quantity, reduce_only=True)) == []
             left -= quantity
         assert liquidation_plan(desk.state, desk.account).steps == []
+
+    @pytest.mark.parametrize("stock", [97, 100, 103])
+    def test_slices_of_a_hedge_pass_in_turn_until_nothing_is_left(self, stock: int) -> None:
+        desk = Desk(wide(max_net_exposure=0.05))
+        for _ in range(25):
+            desk.trade("BUY", 20, 100)
+            desk.trade("SELL", "0.04", 50_000, "COIN")
+        desk.mark(STOCK=stock)
+        request = KillSwitchCreate(scope=KillScope.FIRM, reason="testing")
+        desk.send(ActivateKillSwitch("k", request, KillReason.MANUAL, "ada", reductions=KillReductions.PLAN))
+        sent = 0
+        while steps := liquidation_plan(desk.state, desk.account).steps:
+            passed = False
+            for step in steps:
+                assert step.slice_quantity * (stock if step.symbol == "STOCK" else 50_000) <= Decimal("5100")
+                quantity = min(step.slice_quantity, step.quantity)
+                decision = desk.order(step.side.value, quantity, step.symbol, reduce_only=True)
+                assert codes(decision) in ([], ["NET_EXPOSURE_LIMIT"])
+                if not codes(decision):
+                    desk.fill(decision, quantity, stock if step.symbol == "STOCK" else 50_000)
+                    passed, sent = True, sent + 1
+            assert passed
+        assert sent <= 30
+        assert not any(each.quantity for each in account_status(desk.state, desk.account).positions)
 
     def test_a_slice_is_of_whole_lots(self) -> None:
         desk = losing()

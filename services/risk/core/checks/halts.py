@@ -38,7 +38,7 @@ def kill_switch(case: Case) -> Broken | None:
         if (
             switch.reductions is KillReductions.PLAN
             and not case.backs_off
-            and not in_plan(case.position, order, case.profile, case.own)
+            and not in_plan(case.account, case.position, order, case.own)
         ):
             return Broken(
                 DenialCode.KILL_SWITCH_ACTIVE,
