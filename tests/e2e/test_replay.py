@@ -18,6 +18,7 @@ pytestmark = pytest.mark.e2e
 
 EXPECTED = Path(__file__).parent / "expected_counts.json"
 NIFTY = "lean/index/india/minute/nifty50"
+COINS = ("--only", "binance-btcusdt-1m")
 CHAINS = "nse_nifty_option_chain_2025-10-13_2025-11-14.csv.gz"
 
 
@@ -25,6 +26,12 @@ CHAINS = "nse_nifty_option_chain_2025-10-13_2025-11-14.csv.gz"
 def bundled(suite: RunningSuite) -> dict[str, Any]:
     """The bundled sample, replayed once under a name of its own."""
     return suite.replay("--simulation-id", "bundled")
+
+
+@pytest.fixture(scope="module")
+def coins(suite: RunningSuite) -> dict[str, Any]:
+    """One dataset of the sample, replayed once."""
+    return suite.replay(*COINS)
 
 
 @pytest.fixture
@@ -66,20 +73,18 @@ def test_the_bundled_data_give_the_committed_counts(bundled: dict[str, Any]) -> 
     assert bundled["differences"] == []
 
 
-def test_another_run_gives_the_same_counts_in_accounts_of_its_own(suite: RunningSuite, bundled: dict[str, Any]) -> None:
+def test_another_run_gives_the_same_counts_in_accounts_of_its_own(suite: RunningSuite, coins: dict[str, Any]) -> None:
     before = ledger_trades(suite)
-    again = suite.replay()
-    assert again["simulation_id"] != bundled["simulation_id"]
-    assert again["counts"] == bundled["counts"]
-    assert ledger_trades(suite) == before + bundled["counts"]["trades"]
+    again = suite.replay(*COINS)
+    assert again["simulation_id"] != coins["simulation_id"]
+    assert again["counts"] == coins["counts"]
+    assert ledger_trades(suite) == before + coins["counts"]["trades"] > before
 
 
-def test_the_same_run_again_gives_the_same_counts_and_no_new_trade(
-    suite: RunningSuite, bundled: dict[str, Any]
-) -> None:
+def test_the_same_run_again_gives_the_same_counts_and_no_new_trade(suite: RunningSuite, coins: dict[str, Any]) -> None:
     before = ledger_trades(suite)
-    again = suite.replay("--simulation-id", bundled["simulation_id"])
-    assert again["counts"] == bundled["counts"]
+    again = suite.replay(*COINS, "--simulation-id", coins["simulation_id"])
+    assert again["counts"] == coins["counts"]
     assert ledger_trades(suite) == before
 
 
@@ -87,7 +92,7 @@ def test_one_dataset_of_a_finished_run_is_not_held_against_the_whole_of_it(
     suite: RunningSuite, bundled: dict[str, Any]
 ) -> None:
     before = ledger_trades(suite)
-    ran = suite.run("replay", "--once", "--json", "--simulation-id", "bundled", "--only", "binance-btcusdt-1m")
+    ran = suite.run("replay", "--once", "--json", "--simulation-id", "bundled", *COINS)
     told = json.loads(ran.stdout)
     assert told["differences"] == []
     assert "holds more than these datasets" in ran.stderr
