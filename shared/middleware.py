@@ -21,6 +21,8 @@ _ACCEPTED = re.compile(r"[A-Za-z0-9._:\-]{1,64}")
 _LOG = get_trading_logger("keelson.http", Category.SYSTEM)
 # How many times the limit is taken of a refused body before its connection is cut.
 _DRAINED = 4
+# For so long one that says nothing is waited for.
+_SILENT_SECONDS = 1.0
 # Asked every few seconds by probes and scrapers.
 _QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
 
@@ -159,7 +161,11 @@ async def drain(receive: Receive, limit: int) -> None:
     """Take what is still coming of a refused body, within reason: most callers read no answer while they send."""
     left = _DRAINED * limit
     while left > 0:
-        message = await receive()
+        try:
+            async with asyncio.timeout(_SILENT_SECONDS):
+                message = await receive()
+        except (TimeoutError, RequestTimeout):
+            return
         left -= len(message.get("body", b"")) + 1
         if message["type"] == "http.disconnect" or not message.get("more_body", False):
             return

@@ -1,6 +1,7 @@
-"""Refuse query parameters that a route does not have: one written wrong would be a filter that is not there."""
+"""Refuse query parameters that a route does not have or takes once: one written wrong is a filter that is not there."""
 
 from collections.abc import Iterator
+from typing import get_origin
 
 from fastapi import FastAPI, Request
 from fastapi.dependencies.models import Dependant
@@ -8,37 +9,47 @@ from fastapi.routing import iter_route_contexts
 
 from shared.problems import Unprocessable
 
+_MOST_ERRORS = 20
+
 
 class QueryParameters:
     """Those of every route of an app; a dependency of each."""
 
     def __init__(self) -> None:
-        self._known: dict[int, frozenset[str]] = {}
+        # By the route's identity: each parameter, and whether it may be given more than once.
+        self._known: dict[int, dict[str, bool]] = {}
 
     def learn(self, app: FastAPI) -> None:
         """Take the parameters from the routes of an app, once all are there."""
         for route in iter_route_contexts(app.routes):
             if route.dependant is not None:
-                self._known[id(route.original_route)] = frozenset(_names(route.dependant))
+                self._known[id(route.original_route)] = dict(_parameters(route.dependant))
 
     async def __call__(self, request: Request) -> None:
-        """Raise Unprocessable for a request with a parameter that its route does not have."""
+        """Raise Unprocessable for a request with a parameter that its route does not have, or takes once."""
         if not request.scope["query_string"]:
             return
         known = self._known[id(request.scope["route"])]
-        unknown = sorted(set(request.query_params) - known)
-        if unknown:
+        given = [name for name, _ in request.query_params.multi_items()]
+        errors = []
+        for name in sorted(set(given)):
+            if name not in known:
+                errors.append((name, "No such parameter", "extra_forbidden"))
+            elif not known[name] and given.count(name) > 1:
+                errors.append((name, "Given more than once", "repeated"))
+        if errors:
             has = f"it has {', '.join(sorted(known))}" if known else "it has none"
             raise Unprocessable(
-                f"This route has no such parameter; {has}",
+                f"The query is not of this route's parameters; {has}",
                 errors=[
-                    {"location": f"query.{name[:100]}", "message": "No such parameter", "code": "extra_forbidden"}
-                    for name in unknown[:20]
+                    {"location": f"query.{name[:100]}", "message": message, "code": code}
+                    for name, message, code in errors[:_MOST_ERRORS]
                 ],
             )
 
 
-def _names(dependant: Dependant) -> Iterator[str]:
-    yield from (parameter.alias for parameter in dependant.query_params)
+def _parameters(dependant: Dependant) -> Iterator[tuple[str, bool]]:
+    for parameter in dependant.query_params:
+        yield parameter.alias, get_origin(parameter.field_info.annotation) in {tuple, list, set, frozenset}
     for each in dependant.dependencies:
-        yield from _names(each)
+        yield from _parameters(each)

@@ -1,5 +1,6 @@
 """What is logged and counted of an event once it is durable."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 from services.risk.compiled import compiled
@@ -39,27 +40,29 @@ _AUDIT = get_trading_logger("keelson.risk.audit", Category.AUDIT)
 
 
 def record(state: FirmState, events: Sequence[Event]) -> None:
-    """Log and count what one request gave, under its correlation id; approvals that came together in one line."""
+    """Log and count what one request gave, under its correlation id; decisions that came together in one line."""
     token = correlation_id.set(None)
     approved: list[Decided] = []
+    denied: list[Decided] = []
     try:
         for event in events:
             correlation_id.set(getattr(event.body, "correlation_id", None))
-            if isinstance(event.body, Decided) and event.body.verdict.approved:
-                approved.append(event.body)
+            if isinstance(event.body, Decided):
+                (approved if event.body.verdict.approved else denied).append(event.body)
             else:
                 _record(state, event)
         if approved:
             correlation_id.set(approved[0].correlation_id)
             _approved(approved)
+        if denied:
+            correlation_id.set(denied[0].correlation_id)
+            _denied(denied)
     finally:
         correlation_id.reset(token)
 
 
 def _record(state: FirmState, event: Event) -> None:
     match event.body:
-        case Decided() as body:
-            _denied(body)
         case Closed() as body:
             _TRADING.log_order_cancelled(
                 account_id=body.account_id,
@@ -133,23 +136,25 @@ def _approved(bodies: Sequence[Decided]) -> None:
         _TRADING.log_orders_approved(account_id=account_id, client_order_ids=ids)
 
 
-def _denied(body: Decided) -> None:
-    verdict, client_order_id = body.verdict, body.order.client_order_id
-    _DENIED.inc()
-    for broken in verdict.broken:
-        REJECTED.labels(broken.code).inc()
+def _denied(bodies: Sequence[Decided]) -> None:
+    _DENIED.inc(len(bodies))
+    rules = Counter(broken.code.value for body in bodies for broken in body.verdict.broken)
+    for code, count in rules.items():
+        REJECTED.labels(code).inc(count)
+    account_id, ids = bodies[0].account_id, [body.order.client_order_id for body in bodies]
+    if len(ids) > 1:
+        # The journal has what was measured; a line for each would fill the log within a minute of large batches.
+        _TRADING.log_orders_denied(account_id=account_id, client_order_ids=ids, rules=rules)
+        return
+    for broken in bodies[0].verdict.broken:
         _TRADING.log_risk_violation(
-            rule=broken.code,
-            limit=broken.limit,
-            value=broken.value,
-            account_id=body.account_id,
-            client_order_id=client_order_id,
+            rule=broken.code, limit=broken.limit, value=broken.value, account_id=account_id, client_order_id=ids[0]
         )
     _TRADING.log_order_decided(
-        account_id=body.account_id,
-        client_order_id=client_order_id,
+        account_id=account_id,
+        client_order_id=ids[0],
         approved=False,
-        reasons=[broken.code for broken in verdict.broken],
+        reasons=[broken.code for broken in bodies[0].verdict.broken],
     )
 
 

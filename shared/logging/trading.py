@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
@@ -87,6 +87,18 @@ class TradingLogger:
         """Log the approval of orders that were asked for together."""
         fields |= {"account_id": account_id, "client_order_ids": client_order_ids, "decision": "APPROVED"}
         self._event(Category.TRADING, logging.INFO, "orders approved", "orders-approved", "success", fields)
+
+    def log_orders_denied(
+        self, *, account_id: str, client_order_ids: Sequence[str], rules: Mapping[str, int], **fields: Any
+    ) -> None:
+        """Log the denial of orders that were asked for together, and how many broke each rule."""
+        fields |= {
+            "account_id": account_id,
+            "client_order_ids": client_order_ids,
+            "decision": "DENIED",
+            "rules": rules,
+        }
+        self._event(Category.TRADING, logging.INFO, "orders denied", "orders-denied", "failure", fields)
 
     def log_order_filled(
         self,

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, FastAPI
+from fastapi import APIRouter, Depends, FastAPI, Query
 from pydantic import Field
 from sqlalchemy import text
 
@@ -53,6 +53,10 @@ def demo_router() -> APIRouter:
     @router.get("/conflict")
     async def get_conflict(_: Anyone) -> None:
         raise Conflict("taken", version=3)
+
+    @router.get("/kinds")
+    async def get_kinds(_: Anyone, kind: Annotated[tuple[str, ...], Query()] = (), name: str = "") -> list[str]:
+        return [*kind, name]
 
     nested = APIRouter(prefix="/nested")
 

@@ -152,20 +152,23 @@ async def test_a_slash_too_many_is_an_unknown_path(client: httpx.AsyncClient) ->
         ("nested?name=x&nam=y", ["query.nam"], "it has name"),
         ("nested/x?name=y", ["query.name"], "it has none"),
         (f"clock?{'x' * 1000}=1", [f"query.{'x' * 100}"], "it has none"),
+        ("nested?name=x&name=x", ["query.name"], "it has name"),
+        ("kinds?kind=a&kind=b&name=c&name=", ["query.name"], "it has kind, name"),
     ],
 )
-async def test_query_parameters_that_a_route_does_not_have_are_named(
+async def test_query_parameters_that_a_route_does_not_have_or_takes_once_are_named(
     client: httpx.AsyncClient, path: str, unknown: list[str], has: str
 ) -> None:
     response = await client.get(f"/api/v1/ml/{path}")
     assert response.status_code == 422
     problem = response.json()
-    assert problem["detail"] == f"This route has no such parameter; {has}"
+    assert problem["detail"] == f"The query is not of this route's parameters; {has}"
     assert [error["location"] for error in problem["errors"]] == unknown
 
 
 async def test_a_query_parameter_that_a_route_has_is_taken(client: httpx.AsyncClient) -> None:
     assert (await client.get("/api/v1/ml/nested?name=x")).json() == "x"
+    assert (await client.get("/api/v1/ml/kinds?kind=a&name=c&kind=b")).json() == ["a", "b", "c"]
 
 
 async def test_a_bug_is_a_500_that_tells_nothing(client: httpx.AsyncClient) -> None:

@@ -34,7 +34,7 @@ def counted() -> dict[str, float]:
     }
 
 
-def test_approvals_that_came_together_leave_one_line_and_each_denial_its_own(
+def test_decisions_that_came_together_leave_a_line_for_each_verdict(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     desk = Desk()
@@ -49,6 +49,20 @@ def test_approvals_that_came_together_leave_one_line_and_each_denial_its_own(
     assert any(message.startswith("risk violation") for message, _ in said)
     after = counted()
     assert (after["APPROVED"] - before["APPROVED"], after["DENIED"] - before["DENIED"]) == (2, 1)
+
+
+def test_denials_that_came_together_leave_one_line_with_what_they_broke(caplog: pytest.LogCaptureFixture) -> None:
+    desk = Desk()
+    events = [event for name in ("a", "b", "c") for event in send(desk, name, 10**6)]
+    rejected = REGISTRY.get_sample_value("trading_orders_rejected_total", {"reason": "POSITION_LIMIT"}) or 0.0
+    with caplog.at_level(logging.INFO, "keelson.risk.orders"):
+        record(desk.state, events)
+    (line,) = caplog.records
+    assert line.getMessage() == "orders denied"
+    fields = getattr(line, EVENT_ATTRIBUTE)["fields"]
+    assert fields["client_order_ids"] == ["a", "b", "c"]
+    assert fields["rules"]["POSITION_LIMIT"] == 3
+    assert REGISTRY.get_sample_value("trading_orders_rejected_total", {"reason": "POSITION_LIMIT"}) == rejected + 3
 
 
 def test_an_order_by_itself_leaves_its_own_line(caplog: pytest.LogCaptureFixture) -> None:

@@ -50,6 +50,8 @@ SWITCH = {"kill_switch_id": "k-1", "scope": "FIRM", "target": None, "reason": "t
          "order-denied", "failure"),
         ("log_orders_approved", {"account_id": "a-1", "client_order_ids": ["c-1", "c-2"]}, "TRADING", "info",
          "orders-approved", "success"),
+        ("log_orders_denied", {"account_id": "a-1", "client_order_ids": ["c-1", "c-2"], "rules": {"MARK_STALE": 2}},
+         "TRADING", "info", "orders-denied", "failure"),
         ("log_order_filled", ORDER | FILL, "TRADING", "info", "order-filled", "success"),
         ("log_order_cancelled", ORDER | {"reason": "user"}, "TRADING", "info", "order-cancelled", "success"),
         ("log_risk_violation", {"rule": "LEVERAGE_LIMIT", "limit": 5.0, "value": 5.5}, "RISK", "warning",
