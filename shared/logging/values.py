@@ -4,7 +4,7 @@ import dataclasses
 import math
 import numbers
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -30,6 +30,8 @@ CUT = "…[cut]"
 _MARGIN = 2_048
 _LARGEST_INTEGER = 2**63
 _SHORTEST_CARD = 10**12
+# In all lists of simple fields: as many fit the budgets of a line in any case.
+_MOST_TEXTS = 200
 _NAME_FIELDS = frozenset({"name", "key", "field", "loc", "header"})
 _VALUE_FIELDS = frozenset({"value", "input", "input_value", "values"})
 
@@ -56,6 +58,7 @@ def clean_fields(fields: Mapping[str, Any]) -> dict[str, JsonValue]:
 def _plain(fields: Mapping[str, Any]) -> dict[str, JsonValue] | None:
     """Return fields that are short and simple, as nearly all are; None for any other, which are walked."""
     cleaned: dict[str, JsonValue] = {}
+    count = 0
     for name, value in fields.items():
         kind = type(value)
         if not _is_plain_name(name):
@@ -69,11 +72,24 @@ def _plain(fields: Mapping[str, Any]) -> dict[str, JsonValue] | None:
             or (kind is float and math.isfinite(value))
         ):
             cleaned[name] = value
-        elif kind is list and not value:
-            cleaned[name] = []
+        elif (kind is list or kind is tuple) and (texts := _plain_texts(value)) is not None:
+            cleaned[name] = texts
+            count += len(texts)
         else:
             return None
-    return cleaned if len(cleaned) <= MAX_ITEMS else None
+    return cleaned if len(cleaned) <= MAX_ITEMS and count <= _MOST_TEXTS else None
+
+
+def _plain_texts(values: Sequence[Any]) -> list[JsonValue] | None:
+    """Return a list of short texts, such as ids; None for any other, and for two, of which one may name the other."""
+    if len(values) == 2:
+        return None
+    first = values[:MAX_ITEMS]
+    for each in first:
+        if type(each) is not str or len(each) > MAX_KEY or not each.isascii():
+            return None
+    texts: list[JsonValue] = [mask_text(each) for each in first]
+    return [*texts, CUT] if len(values) > MAX_ITEMS else texts
 
 
 @lru_cache(maxsize=4096)

@@ -30,7 +30,8 @@ PLAIN = st.one_of(
     st.integers(),
     st.sampled_from([0, -1, 10**12 - 1, 10**12, CARD, -CARD, 2**63, -(2**63) - 1]),
     st.floats(),
-    st.just([]),
+    st.sampled_from([[], ()]),
+    st.lists(TEXTS, max_size=3) | st.lists(TEXTS, max_size=3).map(tuple),
 )
 ANY = st.recursive(
     PLAIN,
@@ -52,6 +53,12 @@ ANY = st.recursive(
 @example({"number": float("nan")})
 @example({"text": "\ud800"})
 @example({"items": [CARD]})
+@example({"pair": ["password", "hunter2"]})
+@example({"pair": ("password", "hunter2")})
+@example({"ids": ["a", "password=hunter2", "c"]})
+@example({"ids": ["a"] * MAX_ITEMS})
+@example({"ids": ("a",) * (MAX_ITEMS + 1)})
+@example({"ids": ["a"] * MAX_ITEMS + [1]})
 @settings(max_examples=1_000, deadline=None)
 def test_simple_fields_are_given_as_the_walk_gives_them(fields: dict[str, Any]) -> None:
     # As text, so that 1, 1.0 and True differ, and NaN does not from itself.
@@ -66,8 +73,20 @@ def test_as_many_and_as_long_fields_are_taken_as_by_the_walk(count: int, length:
         assert clean_fields(fields) == clean(fields)
 
 
+@pytest.mark.parametrize("count", [1, 2, 3, 20])
+@pytest.mark.parametrize("length", [1, MAX_KEY, MAX_KEY + 1])
+def test_lists_of_as_many_and_as_long_texts_are_taken_as_by_the_walk(count: int, length: int) -> None:
+    for text in ("x" * length, ("pwd=a " * length)[:length]):
+        fields = {f"ids_{index}": [text] * MAX_ITEMS for index in range(count)}
+        assert clean_fields(fields) == clean(fields)
+
+
 @given(
-    st.dictionaries(st.from_regex(r"\A[b-j]{1,8}\Z"), st.from_regex(r"\A[ -~]{0,40}\Z") | st.floats(0, 1), max_size=5)
+    st.dictionaries(
+        st.from_regex(r"\A[b-j]{1,8}\Z"),
+        st.from_regex(r"\A[ -~]{0,40}\Z") | st.floats(0, 1) | st.just(()) | st.lists(st.just("o-1"), min_size=3),
+        max_size=5,
+    )
 )
 def test_what_is_logged_most_takes_that_way(fields: dict[str, Any]) -> None:
     # Else the comparison above would be one of the walk with itself.
