@@ -100,7 +100,8 @@ def judge(
 def too_much(verdict: Verdict, found: Evaluation) -> bool:
     """Tell whether what was approved could lead to a position larger than any real one."""
     case = found.case
-    return verdict.approved and case is not None and immense(case.path_after, case.exposure)
+    # What reduces leads away from it, however dear marks have made the position.
+    return verdict.approved and case is not None and not case.reduces and immense(case.path_after, case.exposure)
 
 
 def known_order(state: FirmState, account_id: str, client_order_id: str) -> tuple[Account, OrderRecord] | Refused:

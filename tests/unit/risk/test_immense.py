@@ -15,7 +15,7 @@ from shared.schemas.accounts import AccountStatus, Reconciliation
 from shared.schemas.events import FillApplied
 from shared.schemas.journal import EventKind
 from shared.schemas.orders import Fill, Order, OrderReplace
-from tests.unit.risk.desk import CALL, DUST, START, Desk, wide
+from tests.unit.risk.desk import CALL, DUST, START, Desk, codes, wide
 
 pytestmark = pytest.mark.unit
 HUGE = "999999999999999999"
@@ -141,6 +141,18 @@ def test_orders_that_could_lead_there_are_refused() -> None:
     request = OrderReplace(replace_id="r", quantity=Decimal(half) + 1, ts_event=START)
     assert isinstance(made.send(ReplaceOrder("main", name, request, "ada")), Refused)
     check_figures(made)
+
+
+def test_a_position_that_marks_made_immense_may_be_reduced() -> None:
+    made = desk()
+    bought = made.order("BUY", 1)
+    assert not isinstance(fill(made, bought.client_order_id, "100000000000", LEAST), Refused)
+    made.later(1)
+    made.mark(STOCK=400)
+    assert isinstance(fill(made, bought.client_order_id, "1", LEAST), Refused)
+    decision = made.order("SELL", 10)
+    assert decision.decision == "APPROVED", codes(decision)
+    assert not isinstance(fill(made, decision.client_order_id, "10", "400"), Refused)
 
 
 def test_an_immense_position_is_not_adopted() -> None:
