@@ -56,7 +56,7 @@ class _Connection(psycopg.AsyncConnection[Any]):
             return await super().connect(*args, **kwargs)
         except (asyncio.CancelledError, psycopg.Error) as error:
             # Its frames hold the half of a connection, which would stay open as long as anything refers to them.
-            raise error.with_traceback(None)  # noqa: B904
+            raise error.with_traceback(None)  # noqa: B904 - the same error
 
     # The parameters are psycopg's.
     async def wait(self, gen: PQGen[R], interval: float = 0.1, timeout: float | None = None) -> R:  # noqa: ASYNC109

@@ -44,9 +44,7 @@ def decided(state: FirmState, body: Decided, seq: int) -> None:
         _sent(account, order, verdict.ts)
     else:
         record = OrderRecord(order, body, seq, OrderStatus.DENIED, 0)
-        strategy = account.strategies.setdefault(order.strategy_id, Strategy())
-        if any(each.code is DenialCode.REPEATED_EXECUTION for each in verdict.broken):
-            strategy.disabled = True
+        _disable_throttled(account, order.strategy_id, [each.code for each in verdict.broken])
     account.orders[order.client_order_id] = record
     move_clock(account, verdict.ts)
 
@@ -134,8 +132,8 @@ def replaced(state: FirmState, body: OrderReplaced, seq: int) -> None:
         account.recent.pop(_sent_as(record.order), None)
         filled = record.order.quantity - record.leaves
         _sent(account, replace(record.order, quantity=quantity - filled, limit=limit), micros(body.ts_event))
-    elif any(each.code is DenialCode.REPEATED_EXECUTION for each in body.decision.reasons):
-        account.strategies.setdefault(record.order.strategy_id, Strategy()).disabled = True
+    else:
+        _disable_throttled(account, record.order.strategy_id, [each.code for each in body.decision.reasons])
     move_clock(account, micros(body.ts_event))
 
 
@@ -222,6 +220,13 @@ def _drop(account: Account, position: Position, record: OrderRecord) -> None:
         if record.replacement.limit:
             position.unrest(record.order.buy, record.replacement.limit)
         record.replacement = None
+
+
+def _disable_throttled(account: Account, strategy_id: str, broken: list[DenialCode]) -> None:
+    """Disable a strategy that has reached the throttle for repeated executions, until it is enabled by hand."""
+    strategy = account.strategies.setdefault(strategy_id, Strategy())
+    if DenialCode.REPEATED_EXECUTION in broken:
+        strategy.disabled = True
 
 
 def _sent_as(order: OrderTerms) -> tuple[str, str, bool, int, int]:
