@@ -32,10 +32,13 @@ migrate: $(STAMP_UP) ## Bring the database to the newest revision
 .PHONY: install
 install: $(STAMP_DEV) ## Install everything for development
 
+# Tests that are not about how fast something happens run beside each other.
+TOGETHER := $(addprefix tests/integration/,dashboard marketdata ml reporting shared)
+
 .PHONY: test
 test: $(STAMP_DEV) ## Run everything that must hold
-	@$(BIN)/python -m pytest -n auto tests/unit
-	@$(BIN)/python -m pytest tests/integration tests/e2e
+	@$(BIN)/python -m pytest -n auto tests/unit $(TOGETHER)
+	@$(BIN)/python -m pytest $(addprefix --ignore=,$(TOGETHER)) tests/integration tests/e2e
 
 .PHONY: test-unit
 test-unit: $(STAMP_DEV) ## Run the tests without servers
@@ -70,18 +73,30 @@ imports: $(STAMP_DEV) ## Check who may import whom
 	@$(BIN)/lint-imports
 
 .PHONY: openapi
-openapi: $(STAMP_DEV) ## Write docs/openapi, configuration.md, denial-reasons.md and roles.md from the code
+openapi: $(STAMP_DEV) ## Write docs/openapi and the pages made from the code
 	@$(BIN)/keelson openapi
 	@$(BIN)/keelson configuration
 	@$(BIN)/keelson denials
+	@$(BIN)/keelson data-quality
 	@$(BIN)/keelson roles
+	@$(BIN)/keelson scorecard
 
 .PHONY: openapi-check
 openapi-check: $(STAMP_DEV) ## Check that the documents made from the code are current
 	@$(BIN)/keelson openapi --check
 	@$(BIN)/keelson configuration --check
 	@$(BIN)/keelson denials --check
+	@$(BIN)/keelson data-quality --check
 	@$(BIN)/keelson roles --check
+	@$(BIN)/keelson scorecard --check
+
+.PHONY: calendars
+calendars: $(STAMP_DEV) ## Write the schedules of markets out of exchange_calendars (ARGS="--until 2028-12-31")
+	@$(BIN)/keelson calendars $(ARGS)
+
+.PHONY: calendars-check
+calendars-check: $(STAMP_DEV) ## Check that the schedules of markets are what exchange_calendars says (a minute)
+	@$(BIN)/keelson calendars --check
 
 .PHONY: bench
 bench: $(STAMP_DEV) ## Measure, as ratios within one run

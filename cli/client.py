@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
@@ -24,7 +24,9 @@ T = TypeVar("T")
 _DEFAULT_URL = "http://127.0.0.1:8080"
 _THIS_MACHINE = frozenset({"127.0.0.1", "localhost", "::1"})
 _RETRY_SECONDS = 60.0
-_GATEWAY_ERRORS = frozenset({502, 503, 504})
+_JSON = "application/json"
+# What may pass: too slow, too many, or a service that is away. All else would be refused again.
+_PASSING = frozenset({408, 429, 502, 503, 504})
 # Errors with which a request may or may not have arrived; ids make it safe to send it again.
 _UNREACHABLE = (httpx.TransportError,)
 
@@ -119,8 +121,16 @@ def _checked(text: str, where: str) -> str:
     return token
 
 
+class _Body(NamedTuple):
+    content: bytes | None
+    media_type: str
+
+
 class Api:
-    """Typed calls over one client, sent again for up to a minute while a service is briefly down."""
+    """Typed calls over one client, sent again for up to a minute while a service is briefly down.
+
+    Nothing is sent again once `give_up` says so.
+    """
 
     def __init__(
         self,
@@ -128,10 +138,12 @@ class Api:
         *,
         notice: Callable[[str], None] | None = None,
         retry_seconds: float = _RETRY_SECONDS,
+        give_up: Callable[[], bool] = lambda: False,
     ) -> None:
         self._client = client
         self._notice = notice
         self._retry_seconds = retry_seconds
+        self._give_up = give_up
         self.retries = 0
 
     def get(self, path: str, kind: type[T], params: Mapping[str, str | int] | None = None) -> T:
@@ -147,18 +159,28 @@ class Api:
         params: Mapping[str, str | int] | None = None,
     ) -> T:
         """Send one request and return its answer as a contract. Raises Refused or Unavailable."""
-        content = body.model_dump_json(exclude_none=True) if body is not None else None
-        answer = self._answer(method, path, content, params)
+        content = body.model_dump_json(exclude_none=True).encode() if body is not None else None
+        return self.send_bytes(method, path, kind, content, params=params)
+
+    def send_bytes(
+        self,
+        method: str,
+        path: str,
+        kind: type[T],
+        content: bytes | None,
+        media_type: str = _JSON,
+        params: Mapping[str, str | int] | None = None,
+    ) -> T:
+        """Send one request with a body of any form and return its answer as a contract. Raises as `send` does."""
+        answer = self._answer(method, path, _Body(content, media_type), params)
         try:
             return TypeAdapter(kind).validate_json(answer.content)
         except ValidationError as error:
             raise CommandError(f"{path} answered what this version does not understand: {_first(error)}") from None
 
-    def _answer(
-        self, method: str, path: str, content: str | None, params: Mapping[str, str | int] | None
-    ) -> httpx.Response:
+    def _answer(self, method: str, path: str, body: _Body, params: Mapping[str, str | int] | None) -> httpx.Response:
         attempts = stamina.retry_context(
-            on=Unavailable,
+            on=lambda error: isinstance(error, Unavailable) and not self._give_up(),
             attempts=None if self._retry_seconds else 1,
             timeout=self._retry_seconds or None,
             wait_initial=0.2,
@@ -170,7 +192,7 @@ class Api:
                 if attempt.num > 1:
                     self.retries += 1
                 try:
-                    return self._once(method, path, content, params)
+                    return self._once(method, path, body, params)
                 except Unavailable as error:
                     self._tell(attempt.num, error)
                     raise
@@ -180,10 +202,9 @@ class Api:
         if self._notice and number == 1 and self._retry_seconds > 0:
             self._notice(f"{error}; trying again for up to {self._retry_seconds:.0f} s")
 
-    def _once(
-        self, method: str, path: str, content: str | None, params: Mapping[str, str | int] | None
-    ) -> httpx.Response:
-        headers = {"Content-Type": "application/json"} if content is not None else {}
+    def _once(self, method: str, path: str, body: _Body, params: Mapping[str, str | int] | None) -> httpx.Response:
+        content = body.content
+        headers = {"Content-Type": body.media_type} if content is not None else {}
         try:
             answer = self._client.request(method, path, content=content, params=params, headers=headers)
             if answer.status_code == httpx.codes.MISDIRECTED_REQUEST and RIGHT_SHARD_HEADER in answer.headers:
@@ -194,7 +215,7 @@ class Api:
             raise Unavailable(f"{base} does not answer ({type(error).__name__}). Is it running? make up") from None
         if answer.is_success:
             return answer
-        if answer.status_code in _GATEWAY_ERRORS:
+        if answer.status_code in _PASSING:
             raise Unavailable(_problem(answer, path))
         raise Refused(answer.status_code, _problem(answer, path))
 

@@ -12,8 +12,8 @@ from cli.paths import ROOT
 Check = Annotated[bool, typer.Option(help="Write nothing; exit 1 where a document is not current.")]
 
 
-def keep_current(documents: Mapping[Path, str], check: bool) -> None:
-    """Write the documents that are not as their texts say; with `check` only name them, and exit 1."""
+def keep_current(documents: Mapping[Path, str], check: bool, remedy: str = "make openapi") -> None:
+    """Write the documents that are not as their texts say; with `check` only name them and the remedy, and exit 1."""
     stale = {path: text for path, text in documents.items() if not _is_current(path, text)}
     for path, text in stale.items():
         if not check:
@@ -21,7 +21,7 @@ def keep_current(documents: Mapping[Path, str], check: bool) -> None:
             path.write_text(text, encoding="utf-8")
         typer.echo(f"{'not current' if check else 'written'}: {path.relative_to(ROOT)}")
     if check and stale:
-        typer.echo("run `make openapi` and commit the result", err=True)
+        typer.echo(f"run `{remedy}` and commit the result", err=True)
         sys.exit(1)
 
 

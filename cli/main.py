@@ -22,6 +22,8 @@ _COMMANDS = (
     ("down", "cli.up", "down", "Stop the suite that runs from this folder."),
     ("status", "cli.status", "status", "Show the suite live in the terminal."),
     ("health", "cli.health", "health", "Check each service and what it depends on."),
+    ("network", "cli.network_command", "network", "Diagnose how each source of market data is reached."),
+    ("ingest", "cli.ingest_command", "ingest_command", "Take a folder of market data in."),
     ("replay", "cli.replay_command", "replay_command", "Replay market data through the suite."),
     ("train", "cli.train", "train_command", "Train the signal model and make it champion."),
     ("kill", "cli.operations", "kill", "Stop an account, a strategy, a symbol or the firm."),
@@ -36,6 +38,9 @@ _COMMANDS = (
     ("openapi", "cli.openapi", "openapi", "Write docs/openapi from the code."),
     ("configuration", "cli.configuration", "configuration", "Write docs/configuration.md from the settings."),
     ("denials", "cli.denials", "denials", "Write docs/denial-reasons.md from the codes."),
+    ("data-quality", "cli.data_quality", "data_quality", "Write docs/data-quality.md from the catalogue of checks."),
+    ("calendars", "cli.calendars", "calendars", "Write the schedules of markets out of exchange_calendars."),
+    ("scorecard", "cli.scorecard", "scorecard", "Write docs/quality-scorecard.md from the fault corpus."),
     ("roles", "cli.roles", "roles", "Write docs/roles.md from the routes."),
 )
 

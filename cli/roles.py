@@ -41,7 +41,7 @@ def permissions(app: FastAPI) -> Iterator[Permission]:
         if not path.startswith(_API):
             continue
         purpose = (getattr(route.original_route, "endpoint", None).__doc__ or "").strip().splitlines()[0]
-        for method in sorted(getattr(route.original_route, "methods", ())):
+        for method in sorted(getattr(route.original_route, "methods", ("WS",))):
             yield Permission(method, path, purpose, _allowed(route.dependant))
 
 

@@ -7,22 +7,28 @@ from contextlib import nullcontext
 from uuid import uuid4
 
 import httpx
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.callers import CallerGone, body_of, while_there
 from gateway.dashboard.app import create as create_dashboard
 from gateway.lanes import Answer, Lane, Lanes, Limits, lane_of
+from gateway.sockets import Sockets
 from shared.logging.context import correlation_id
 from shared.middleware import in_time
-from shared.problems import BadRequest, DependencyUnavailable, Problem
+from shared.problems import BadRequest, DependencyUnavailable, NotFound, Problem
 from shared.settings import AppSettings, settings_of_process
 from shared.shards import RIGHT_SHARD_HEADER, SHARD_HEADER, shard_of
 
 _CORRELATION = b"x-correlation-id"
 _ACCEPTED = re.compile(rb"[A-Za-z0-9._:\-]{1,64}")
+# Where callers of old look for it.
+_OTHER_NAMES = {"/api/data-quality": "/api/v1/marketdata/quality/report"}
 _ROUTE = re.compile(
     r"/(?:api/v1/(?P<api>[a-z]+)(?:/|$)|services/(?P<probe>[a-z]+)(?P<rest>/(?:healthz|readyz|metrics))$)"
 )
+# By the service they are for; nothing else is spoken but HTTP.
+_SOCKETS = {"/api/v1/marketdata/stream": "marketdata"}
 _ACCOUNT = re.compile(r"/api/v1/risk/accounts/(?P<id>[^/]+)")
 _SHARD = SHARD_HEADER.lower().encode()
 _Headers = list[tuple[bytes, bytes]]
@@ -60,21 +66,49 @@ class Front:
         self._max_body_bytes = max_body_bytes
         self._limits = limits or Limits()
         self._lanes = Lanes(self._limits)
+        self._sockets = Sockets(self._limits.sockets, self._limits.send_seconds)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one ASGI scope."""
         if scope["type"] == "lifespan":
             await self._page(scope, receive, self._closing(send))
             return
-        match = _ROUTE.match(scope["path"]) if scope["type"] == "http" else None
+        if scope["type"] == "websocket":
+            await self._connect(scope, receive, send)
+            return
+        path = _OTHER_NAMES.get(scope["path"])
+        if path is not None:
+            scope = {**scope, "path": path, "raw_path": path.encode()}
+        match = _ROUTE.match(scope["path"])
         name = (match["api"] or match["probe"]) if match else None
         if match is None or name not in self._upstreams:
             await self._page(scope, receive, send)
             return
-        target: bytes = scope["raw_path"] if match["api"] else match["rest"].encode()
-        if scope["query_string"]:
-            target += b"?" + scope["query_string"]
-        await self._forward(str(name), target, scope, receive, send)
+        await self._forward(
+            str(name),
+            _target(scope, scope["raw_path"] if match["api"] else match["rest"].encode()),
+            scope,
+            receive,
+            send,
+        )
+
+    async def _connect(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a WebSocket on to the service that has one under its path."""
+        given = [(key, value.strip(b" \t")) for key, value in scope["headers"]]
+        identifier = _identifier(given)
+        headers = [*_passed_on(given), (_CORRELATION, identifier), *_forwarded(scope, given)]
+        answer = [(_CORRELATION, identifier)]
+        try:
+            name = _SOCKETS.get(scope["path"], "")
+            if name not in self._upstreams:
+                raise NotFound("There is no WebSocket under this path")
+            # An URL's scheme is ws or wss where it would be http or https.
+            url = "ws" + self._upstreams[name][0].removeprefix("http") + _target(scope, scope["raw_path"]).decode()
+            await self._sockets.relay(name, url, headers, answer, scope, receive, send)
+        except CallerGone:
+            return
+        except Problem as problem:
+            await _refuse(problem, identifier)(scope, receive, send)
 
     def _closing(self, send: Send) -> Send:
         """Close the connections before the page says that all is shut down: the server waits no longer than that."""
@@ -105,11 +139,9 @@ class Front:
             if answer is not None:
                 # It has begun, and stays unfinished: its caller sees that.
                 raise
-            correlation_id.set(identifier.decode())
-            problem = error if isinstance(error, Problem) else _problem(name, error)
-            refusal = problem.response()
-            refusal.headers["X-Correlation-ID"] = identifier.decode()
-            await refusal(scope, receive, send)
+            await _refuse(error if isinstance(error, Problem) else _problem(name, error), identifier)(
+                scope, receive, send
+            )
         finally:
             if answer is not None:
                 await answer.aclose()
@@ -184,7 +216,7 @@ def create() -> Front:
         "ml": settings.ml_url,
         "reporting": settings.reporting_url,
     }
-    limits = Limits(body_seconds=settings.body_seconds, streams=settings.front_streams)
+    limits = Limits(body_seconds=settings.body_seconds, streams=settings.front_streams, sockets=settings.front_sockets)
     return Front(upstreams, create_dashboard(settings), settings.max_body_bytes, limits)
 
 
@@ -197,6 +229,17 @@ def _shards(urls: list[str], scope: Scope) -> list[str]:
         return [urls[shard_of(account["id"], len(urls))]]
     meant = dict(scope["headers"]).get(_SHARD, b"").decode("latin-1")
     return [url for number, url in enumerate(urls) if str(number) == meant] or urls
+
+
+def _target(scope: Scope, path: bytes) -> bytes:
+    return path + b"?" + scope["query_string"] if scope["query_string"] else path
+
+
+def _refuse(problem: Problem, identifier: bytes) -> Response:
+    correlation_id.set(identifier.decode())
+    refusal = problem.response()
+    refusal.headers["X-Correlation-ID"] = identifier.decode()
+    return refusal
 
 
 def _identifier(headers: _Headers) -> bytes:
@@ -214,7 +257,12 @@ def _passed_on(headers: _Headers) -> _Headers:
 
 def _forwarded(scope: Scope, given: _Headers) -> _Headers:
     client = scope.get("client")
-    values = (scope["scheme"].encode(), dict(given).get(b"host", b""), client[0].encode() if client else b"")
+    # A WebSocket's handshake is a request of HTTP.
+    values = (
+        scope["scheme"].replace("ws", "http").encode(),
+        dict(given).get(b"host", b""),
+        client[0].encode() if client else b"",
+    )
     return [(key, value) for key, value in zip(_FORWARDED, values, strict=True) if value]
 
 

@@ -44,6 +44,8 @@ class Limits:
     reads: int = 100
     streams: int = 100
     uploads: int = 20
+    # WebSockets, which are no requests and have no lane.
+    sockets: int = 100
 
 
 class Answer:

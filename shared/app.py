@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, FastAPI
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import iter_route_contexts
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from pydantic import BaseModel
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -37,7 +38,9 @@ from shared.problems import (
     declare,
 )
 from shared.resources import Resources, Storage
+from shared.route_keys import key_of_context
 from shared.settings import AppSettings, ServiceSettings
+from shared.socket_context import SocketContext
 from shared.version import VERSION
 
 Lifespan = Callable[[FastAPI, Resources], AbstractAsyncContextManager[None]]
@@ -56,11 +59,13 @@ def create_app(
     direct: Sequence[Direct] = (),
     headers: Mapping[str, str] | None = None,
     metrics: Callable[[], bytes] = bytes,
+    schemas: Sequence[type[BaseModel]] = (),
 ) -> FastAPI:
     """Return a service with its routers under `/api/v1/<name>`, and `headers` on whatever it answers.
 
     With ServiceSettings it has a database and Redis; with AppSettings neither. `metrics` returns what it has to show
-    beside the registries, in Prometheus' text format. Raises RuntimeError for a route that names no role.
+    beside the registries, in Prometheus' text format. `schemas` are
+    those that routes refer to by name. Raises RuntimeError for a route that names no role.
     """
     clock = clock or SystemClock()
     storage = _storage(name, settings) if isinstance(settings, ServiceSettings) else None
@@ -101,8 +106,9 @@ def create_app(
         app.add_middleware(DirectRoutes, routes=direct, owner=app, authenticator=resources.authenticator)
     app.add_middleware(BodyLimit, limit=settings.max_body_bytes, seconds=settings.body_seconds)
     http_metrics = HttpMetrics()
-    templates: dict[int, str] = {}
+    templates: dict[int | str, str] = {}
     app.add_middleware(RequestContext, metrics=http_metrics, templates=templates, headers=headers or {})
+    app.add_middleware(SocketContext, metrics=http_metrics, templates=templates, headers=headers or {})
     install_problem_handlers(app)
     all_checks = {**(storage_checks(name, resources) if storage else {}), **(checks or {})}
     app.include_router(health_router(name, all_checks))
@@ -130,9 +136,9 @@ def create_app(
             dependencies=[Depends(parameters)],
         )
     parameters.learn(app)
-    templates |= {id(context.original_route): context.path or "none" for context in iter_route_contexts(app.routes)}
+    templates |= {key_of_context(context): context.path or "none" for context in iter_route_contexts(app.routes)}
     _refuse_open_routes(app)
-    _add_problem_schema(app)
+    _add_schemas(app, (ProblemDocument, *schemas))
     return app
 
 
@@ -195,19 +201,19 @@ def _has_roles(dependant: Dependant | None) -> bool:
     return hasattr(dependant.call, "__keelson_roles__") or any(_has_roles(each) for each in dependant.dependencies)
 
 
-def _add_problem_schema(app: FastAPI) -> None:
-    """Put the schema that `declare` refers to into the app's OpenAPI document."""
+def _add_schemas(app: FastAPI, models: Sequence[type[BaseModel]]) -> None:
+    """Put the schemas that `declare` and routes refer to into the app's OpenAPI document."""
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:
         document = generate()
         schemas = document.setdefault("components", {}).setdefault("schemas", {})
-        if "ProblemDocument" not in schemas:
-            schema = ProblemDocument.model_json_schema(ref_template="#/components/schemas/{model}")
-            schemas.update(schema.pop("$defs", {}))
-            schemas["ProblemDocument"] = schema
-            for unused in ("HTTPValidationError", "ValidationError"):
-                schemas.pop(unused, None)
+        for model in models:
+            schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+            for name, part in (*schema.pop("$defs", {}).items(), (model.__name__, schema)):
+                schemas.setdefault(name, part)
+        for unused in ("HTTPValidationError", "ValidationError"):
+            schemas.pop(unused, None)
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]

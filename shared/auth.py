@@ -8,6 +8,7 @@ from typing import Annotated, Any, Protocol
 import jwt
 from fastapi import Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from starlette.requests import HTTPConnection
 
 from shared.api_keys import KeyFileError, StoredKey, key_id_of, list_keys, verify_key
 from shared.clock import Clock
@@ -194,8 +195,12 @@ def require(*roles: Role) -> Callable[..., Awaitable[Principal]]:
     return authorised
 
 
-def note_refusal(request: Request, problem: Problem, subject: str | None) -> None:
+def note_refusal(request: HTTPConnection, problem: Problem, subject: str | None) -> None:
     """Log that somebody was refused."""
     _LOG.log_access_denied(
-        method=request.method, path=request.url.path, status=problem.status, reason=problem.detail, subject=subject
+        method=request.scope.get("method", "WS"),
+        path=request.url.path,
+        status=problem.status,
+        reason=problem.detail,
+        subject=subject,
     )

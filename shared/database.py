@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Any, Self, TypeVar
 
 import psycopg
@@ -12,15 +13,21 @@ from psycopg.waiting import wait_async
 from sqlalchemy import DateTime, MetaData, Numeric, text
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
 from shared.money import DECIMAL_PLACES, MAX_DIGITS
 
 MONEY = Numeric(MAX_DIGITS, DECIMAL_PLACES)
 TIMESTAMP = DateTime(timezone=True)
 
-# What SQLAlchemy raises when PostgreSQL is away, restarting, or the pool is exhausted.
-UNAVAILABLE = (OperationalError, InterfaceError, PoolTimeoutError)
+# What SQLAlchemy raises when PostgreSQL is away, restarting, or the pool is exhausted; what psycopg does by itself.
+UNAVAILABLE = (
+    OperationalError,
+    InterfaceError,
+    PoolTimeoutError,
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+)
 
 # A caller waits for a statement, and the front for 35 s: a server that hangs must be given up well before that.
 _CONNECT_SECONDS = 3
@@ -104,6 +111,20 @@ class Database:
         """Yield a session in a transaction: committed on success, rolled back on any error."""
         async with self._sessions() as session, session.begin():
             yield session
+
+    @asynccontextmanager
+    async def autocommit(self, longest: timedelta) -> AsyncIterator[AsyncConnection]:
+        """Yield a connection without transactions, for what none may hold; a statement of it takes at most so long."""
+        async with self.engine.connect() as connection:
+            await connection.execution_options(isolation_level="AUTOCOMMIT")
+            await connection.execute(text(f"SET statement_timeout = {int(longest.total_seconds() * 1000)}"))
+            try:
+                yield connection
+            except BaseException:
+                # Whatever state it is in, nobody else shall have it.
+                await connection.invalidate()
+                raise
+            await connection.execute(text("RESET statement_timeout"))
 
     async def ping(self) -> None:
         """Ask for one row. Raises one of UNAVAILABLE."""

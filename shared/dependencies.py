@@ -3,15 +3,16 @@
 from collections.abc import AsyncIterator
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends
 from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncSession
+from starlette.requests import HTTPConnection
 
 from shared.clock import Clock
 from shared.resources import Resources
 
 
-async def resources(request: Request) -> Resources:
+async def resources(request: HTTPConnection) -> Resources:
     """Return what the process shares."""
     found: Resources = request.app.state.resources
     return found

@@ -3,11 +3,13 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import psycopg
 from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
+from fastapi.exceptions import RequestValidationError, WebSocketRequestValidationError
 from redis.exceptions import RedisError
 from sqlalchemy.exc import DataError
 from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
 from shared.database import UNAVAILABLE
@@ -46,8 +48,10 @@ def install_problem_handlers(app: FastAPI) -> None:
     handlers: dict[type[Exception], Callable[[Request, Any], Awaitable[Response]]] = {
         Problem: _problem,
         RequestValidationError: _invalid,
+        WebSocketRequestValidationError: _invalid,
         HTTPException: _http,
         DataError: _data,
+        psycopg.DataError: _data,
         RedisError: _redis,
         **dict.fromkeys(UNAVAILABLE, _database),
     }
@@ -59,7 +63,9 @@ async def _problem(_: Request, problem: Problem) -> Response:
     return problem.response()
 
 
-async def _invalid(request: Request, error: RequestValidationError) -> Response:
+async def _invalid(
+    request: HTTPConnection, error: RequestValidationError | WebSocketRequestValidationError
+) -> Response:
     entries = error.errors()
     if any(entry["loc"] == ("body",) and isinstance(entry.get("input"), bytes) for entry in entries):
         # What is not announced as JSON reaches validation as it came.
@@ -91,16 +97,21 @@ async def _http(_: Request, error: HTTPException) -> Response:
     return kind(str(error.detail), headers=error.headers).response()
 
 
-async def _data(_: Request, error: DataError) -> Response:
+async def _data(_: Request, error: DataError | psycopg.DataError) -> Response:
     # NUL characters and numbers beyond their column: the caller's content, found by PostgreSQL.
-    reason = str(error.orig).splitlines()[0] if error.orig else "bad value"
+    said = error.orig if isinstance(error, DataError) else error
+    reason = str(said).splitlines()[0] if said else "bad value"
     return Unprocessable(f"A value cannot be stored: {reason}").response()
 
 
-async def _database(request: Request, error: Exception) -> Response:
+async def _database(request: HTTPConnection, error: Exception) -> Response:
     _LOG.error("PostgreSQL does not answer", reason=type(error).__name__, error=str(error))
     # What was lost may have been the word on a commit: only the caller's repetition tells.
-    what = "" if request.method in _READS else "; what was sent is stored whole or not at all, send the same again"
+    what = (
+        ""
+        if request.scope.get("method", "GET") in _READS
+        else "; what was sent is stored whole or not at all, send the same again"
+    )
     return DependencyUnavailable(f"PostgreSQL does not answer{what}", headers=_RETRY).response()
 
 

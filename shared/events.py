@@ -1,10 +1,11 @@
 """Redis Streams: publish, consume in a group, acknowledge."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from redis.asyncio import Redis
+from redis.asyncio.client import Pipeline
 from redis.exceptions import ResponseError
 
 from shared.logging import Category, get_trading_logger
@@ -16,13 +17,25 @@ _LOG = get_trading_logger("keelson.events", Category.SYSTEM)
 M = TypeVar("M", bound=BaseModel)
 
 
-async def publish(redis: Redis, stream: str, messages: Sequence[BaseModel], *, maxlen: int = 100_000) -> None:
-    """Append messages in order, all or none; the stream keeps about the newest `maxlen`."""
+async def publish(
+    redis: Redis,
+    stream: str,
+    messages: Sequence[BaseModel],
+    *,
+    maxlen: int = 100_000,
+    beside: Callable[[Pipeline], None] | None = None,
+) -> None:
+    """Append messages in order, all or none; the stream keeps about the newest `maxlen`.
+
+    `beside` adds what is to happen in the same transaction.
+    """
     if not messages:
         return
     async with redis.pipeline(transaction=True) as pipeline:
         for message in messages:
             pipeline.xadd(stream, {"data": message.model_dump_json()}, maxlen=maxlen, approximate=True)
+        if beside is not None:
+            beside(pipeline)
         await pipeline.execute()
 
 

@@ -35,7 +35,7 @@ class RequestContext:
     """
 
     def __init__(
-        self, app: ASGIApp, metrics: HttpMetrics, templates: Mapping[int, str], headers: Mapping[str, str]
+        self, app: ASGIApp, metrics: HttpMetrics, templates: Mapping[int | str, str], headers: Mapping[str, str]
     ) -> None:
         self._app = app
         self._metrics = metrics
@@ -47,7 +47,7 @@ class RequestContext:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        identifier = _incoming(scope) or f"{getrandbits(128):032x}"
+        identifier = incoming_id(scope) or f"{getrandbits(128):032x}"
         correlation_id.set(identifier)
         current_principal.set(None)
         started = time.perf_counter()
@@ -171,7 +171,8 @@ async def drain(receive: Receive, limit: int) -> None:
             return
 
 
-def _incoming(scope: Scope) -> str | None:
+def incoming_id(scope: Scope) -> str | None:
+    """Return the correlation id a caller has sent, None without one that can be used."""
     for name, value in scope["headers"]:
         if name == _HEADER:
             text: str = value.decode("latin-1")

@@ -48,18 +48,22 @@ def run_env(service: str, metadata: MetaData) -> None:
     if context.is_offline_mode():
         raise RuntimeError("migrations run against a database only")
     engine = create_engine(context.config.attributes["database_url"], poolclass=pool.NullPool)
-    with engine.connect() as connection, connection.begin():
-        # Two deploys at once must not both create the tables; the lock falls with the transaction.
-        connection.execute(text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": f"keelson.{service}"})
+    with engine.connect() as connection:
+        # Two deploys at once must not both create the tables. The lock falls with the connection, as a migration
+        # may end its transaction: TimescaleDB makes aggregates outside of any.
+        connection.execute(text("SELECT pg_advisory_lock(hashtext(:name))"), {"name": f"keelson.{service}"})
         connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {service}"))
+        connection.commit()
         context.configure(
             connection=connection,
             target_metadata=metadata,
             version_table_schema=service,
             include_schemas=True,
             include_name=lambda name, kind, _: kind != "schema" or name == service,
+            transaction_per_migration=True,
         )
-        context.run_migrations()
+        with context.begin_transaction():
+            context.run_migrations()
     engine.dispose()
 
 

@@ -84,3 +84,9 @@ Amount = Annotated[
 ]
 PositiveAmount = Annotated[Amount, Field(gt=0)]
 NonNegativeAmount = Annotated[Amount, Field(ge=0)]
+# Worked out here from amounts: as many digits as it needs.
+Sum = Annotated[
+    Decimal,
+    PlainSerializer(format_decimal, return_type=str),
+    WithJsonSchema({"type": "string", "description": "An exact decimal as a string.", "examples": ["101.25"]}),
+]

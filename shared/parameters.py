@@ -3,11 +3,13 @@
 from collections.abc import Iterator
 from typing import get_origin
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import iter_route_contexts
+from starlette.requests import HTTPConnection
 
 from shared.problems import Unprocessable
+from shared.route_keys import key_of_context, key_of_scope
 
 _MOST_ERRORS = 20
 
@@ -16,20 +18,20 @@ class QueryParameters:
     """Those of every route of an app; a dependency of each."""
 
     def __init__(self) -> None:
-        # By the route's identity: each parameter, and whether it may be given more than once.
-        self._known: dict[int, dict[str, bool]] = {}
+        # By the route's key: each parameter, and whether it may be given more than once.
+        self._known: dict[int | str, dict[str, bool]] = {}
 
     def learn(self, app: FastAPI) -> None:
         """Take the parameters from the routes of an app, once all are there."""
         for route in iter_route_contexts(app.routes):
             if route.dependant is not None:
-                self._known[id(route.original_route)] = dict(_parameters(route.dependant))
+                self._known[key_of_context(route)] = dict(_parameters(route.dependant))
 
-    async def __call__(self, request: Request) -> None:
+    async def __call__(self, request: HTTPConnection) -> None:
         """Raise Unprocessable for a request with a parameter that its route does not have, or takes once."""
         if not request.scope["query_string"]:
             return
-        known = self._known[id(request.scope["route"])]
+        known = self._known[key_of_scope(request.scope)]
         given = [name for name, _ in request.query_params.multi_items()]
         errors = []
         for name in sorted(set(given)):

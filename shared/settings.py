@@ -11,8 +11,18 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "TRADING_"
-# Of risk, and named without its prefix as they are policy of the whole desk: one .env serves every service.
-_OF_THE_DESK = frozenset({"TRADING_BOOT_HALTED", "TRADING_FOUR_EYES"})
+# Of one service, and named without its prefix as they are policy of the whole desk: one .env serves every service.
+_OF_THE_DESK = frozenset(
+    {
+        "TRADING_BOOT_HALTED",
+        "TRADING_FOUR_EYES",
+        "TRADING_PRIMARY_SOURCE",
+        "TRADING_VPN",
+        "TRADING_PROXY_URL",
+        "TRADING_CHINA_DIRECT",
+        "TRADING_CONNECTION_TIMEOUT",
+    }
+)
 SERVICES = ("risk", "marketdata", "ml", "reporting", "dashboard")
 
 _PLACEHOLDER = re.compile(
@@ -82,6 +92,12 @@ class AppSettings(BaseSettings):
         le=10_000,
         description="Readers of `GET /api/v1/risk/stream` that the front takes for each process of risk; "
         "one more is refused with 503.",
+    )
+    front_sockets: int = Field(
+        default=100,
+        ge=1,
+        le=10_000,
+        description="Readers of `WS /api/v1/marketdata/stream` that the front takes; one more is refused with 503.",
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="Least level logged.")
     log_stdout: bool = Field(default=True, description="Log to standard output.")

@@ -1,5 +1,6 @@
 """Fixtures on real servers: one PostgreSQL and one Valkey for the run, a fresh database for each test."""
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
@@ -129,3 +130,28 @@ def market_data() -> Path:
     if not DATA.is_dir():
         pytest.skip(f"no market data at {DATA}")
     return DATA
+
+
+@pytest.fixture(scope="session")
+def timescaledb_url() -> str:
+    """A server of TimescaleDB's community edition, whose user may make databases."""
+    url = os.environ.get("KEELSON_TEST_TIMESCALEDB_URL")
+    if not url:
+        pytest.skip("no TimescaleDB: KEELSON_TEST_TIMESCALEDB_URL names no server")
+    return url
+
+
+@pytest.fixture
+def timescale_database_url(timescaledb_url: str) -> Iterator[str]:
+    """A fresh, migrated database on TimescaleDB."""
+    with fresh_database(timescaledb_url, "template0") as url:
+        migrate_all(url)
+        yield url
+
+
+@pytest.fixture(params=["postgresql", "timescaledb"])
+def series_database_url(request: pytest.FixtureRequest) -> str:
+    """A fresh, migrated database on plain PostgreSQL, and one on TimescaleDB where there is a server of it."""
+    name = "database_url" if request.param == "postgresql" else "timescale_database_url"
+    url: str = request.getfixturevalue(name)
+    return url

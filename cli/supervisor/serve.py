@@ -15,6 +15,7 @@ import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cli.supervisor.protocol import HttpProtocol
+from cli.supervisor.sockets import MOST_BYTES, WebSocketProtocol
 from shared.problems import DependencyUnavailable
 
 _DRAIN_SECONDS = 5
@@ -62,6 +63,10 @@ def serve(name: str, descriptor: int, lifeline: int) -> int:
         EndInOrder(app),
         loop="uvloop",
         http=HttpProtocol,
+        ws=WebSocketProtocol,
+        ws_max_size=MOST_BYTES,
+        # Small messages; a dictionary for each connection costs more than it saves.
+        ws_per_message_deflate=False,
         lifespan="on",
         access_log=False,
         log_config=None,

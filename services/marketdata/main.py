@@ -1,19 +1,41 @@
 """The marketdata service: what is the market, and can it be trusted."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
+from services.marketdata.alone import Alone
+from services.marketdata.backfills import Backfills
+from services.marketdata.feeds.build import build_manager
+from services.marketdata.feeds.ingest_sink import IngestSink
+from services.marketdata.feeds.manager import Wiring
+from services.marketdata.feeds.memory import FeedMemory
+from services.marketdata.handlers.live import Live
+from services.marketdata.live.hub import Hub
+from services.marketdata.live.latest import LatestMarks
+from services.marketdata.live.reader import StreamReader
+from services.marketdata.live.session import Pace
+from services.marketdata.maintenance import Maintenance
+from services.marketdata.monitor import Monitor
 from services.marketdata.publisher import Publisher
-from services.marketdata.routes import ingest, reads
+from services.marketdata.roll_ups import RollUps
+from services.marketdata.routes import feeds, ingest, live, quality, reads
 from services.marketdata.settings import MarketdataSettings
+from services.marketdata.store import Partitions
 from shared.app import create_app
 from shared.clock import Clock
 from shared.resources import Resources
+from shared.schemas.feeds import FeedSwitch
 from shared.settings import settings_of_process
 from shared.tasks import stop
+
+
+async def _together(*works: Coroutine[None, None, None]) -> None:
+    async with asyncio.TaskGroup() as group:
+        for work in works:
+            group.create_task(work)
 
 
 def create(settings: MarketdataSettings | None = None, clock: Clock | None = None) -> FastAPI:
@@ -23,14 +45,48 @@ def create(settings: MarketdataSettings | None = None, clock: Clock | None = Non
 
     @asynccontextmanager
     async def lifespan(app: FastAPI, resources: Resources) -> AsyncIterator[None]:
-        publisher = Publisher(resources.database, resources.redis, pause)
-        app.state.publisher = publisher
-        task = asyncio.create_task(publisher.run())
+        partitions = Partitions(resources.database, settings.retention)
+        latest = LatestMarks(resources.redis, resources.database)
+        publisher = Publisher(resources.database, resources.redis, latest, pause)
+        hub = Hub(settings.marketdata_streams)
+        pace = Pace(settings.marketdata_stream_send_seconds, settings.marketdata_stream_heartbeat_seconds)
+        app.state.live = Live(hub, latest, resources.clock, pace, settings.marketdata_stream_symbols)
+        reader = StreamReader(resources.redis, hub)
+        roll_ups = RollUps(resources.database, partitions, resources.clock, settings.marketdata_roll_up_seconds)
+        maintenance = Maintenance(resources.database, partitions, resources.clock)
+
+        monitor = Monitor(resources.database, publisher, resources.clock, settings.marketdata_monitor_seconds)
+
+        def stored() -> None:
+            publisher.wake()
+            roll_ups.wake()
+
+        sink = IngestSink(resources.database, partitions, resources.clock, stored)
+
+        async def fill(switch: FeedSwitch) -> None:
+            if "bars" in settings.kinds:
+                await backfills.queue_gap(switch, list(settings.symbols), settings.intervals)
+
+        wiring = Wiring(sink, on_gap=fill, memory=FeedMemory(resources.redis))
+        sources = build_manager(settings, resources.clock, wiring)
+        backfills = Backfills(resources.database, sources, sink, resources.clock)
+        driver = Alone(resources.database, "sources", lambda: _together(sources.run(), backfills.run()))
+        app.state.partitions, app.state.publisher, app.state.roll_ups = partitions, publisher, roll_ups
+        app.state.sources, app.state.backfills = sources, backfills
+        tasks = [
+            asyncio.create_task(worker.run()) for worker in (publisher, roll_ups, maintenance, monitor, reader, driver)
+        ]
         try:
             yield
         finally:
-            await stop(task)
+            for task in tasks:
+                await stop(task)
 
     return create_app(
-        name="marketdata", settings=settings, clock=clock, routers=[ingest.router, reads.router], lifespan=lifespan
+        name="marketdata",
+        settings=settings,
+        clock=clock,
+        routers=[ingest.router, feeds.router, reads.router, quality.router, live.router],
+        lifespan=lifespan,
+        schemas=(*ingest.BATCHES, *live.MESSAGES),
     )

@@ -1,11 +1,13 @@
 """Send stored marks to risk, in order, however long Redis is away."""
 
 import asyncio
+from functools import partial
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from services.marketdata import store
+from services.marketdata.live.latest import LatestMarks
 from services.marketdata.metrics import OUTBOX_AGE, PUBLISHED
 from shared.database import UNAVAILABLE, Database
 from shared.events import MARKS_STREAM, publish
@@ -22,9 +24,10 @@ class Publisher:
     A crash between sending and removing sends again; risk knows what it has. Several processes take turns.
     """
 
-    def __init__(self, database: Database, redis: Redis, pause: float) -> None:
+    def __init__(self, database: Database, redis: Redis, latest: LatestMarks, pause: float) -> None:
         self._database = database
         self._redis = redis
+        self._latest = latest
         self._pause = pause
         self._more = asyncio.Event()
 
@@ -62,7 +65,10 @@ class Publisher:
             OUTBOX_AGE.set(len(waiting))
             if waiting:
                 messages = [MarkMessage.model_validate_json(message) for _, message in waiting]
-                await publish(self._redis, MARKS_STREAM, messages)
+                # Nobody else writes marks meanwhile: whoever looks at the outbox holds its lock.
+                known = await self._latest.complete(session, messages)
+                keep = partial(self._latest.keep, messages=[*known, *messages])
+                await publish(self._redis, MARKS_STREAM, messages, beside=keep)
                 await store.remove_marks(session, [outbox_id for outbox_id, _ in waiting])
                 PUBLISHED.inc(len(waiting))
         return len(waiting)

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from datetime import date, timedelta
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
 
-from shared.money import Amount, NonNegativeAmount, PositiveAmount
+from shared.money import Amount, NonNegativeAmount, PositiveAmount, Sum
 from shared.schemas.base import Contract, Identifier, Severity, Symbol, UtcDatetime
 
 Interval = Literal["1m", "5m", "15m", "1h", "1d"]
@@ -28,6 +28,7 @@ class Bar(Contract):
     """One OHLCV bar; `ts` is its start, and it is known only at `ts` plus the interval.
 
     OHLC bounds are a quality check, not a parsing rule: a broken bar is stored with its verdict.
+    `amount` is the money traded, which some venues call turnover or quote volume.
     """
 
     symbol: Symbol
@@ -38,6 +39,7 @@ class Bar(Contract):
     low: Amount
     close: Amount
     volume: NonNegativeAmount
+    amount: NonNegativeAmount | None = None
 
 
 class BarBatch(Contract):
@@ -56,7 +58,10 @@ class OptionRight(StrEnum):
 
 
 class OptionQuote(Contract):
-    """One contract of a chain at one moment; absent fields were not quoted."""
+    """One contract of a chain at one moment; absent fields were not quoted.
+
+    `implied_volatility` is a fraction a year: 0.1988 for what a source calls 19.88 %.
+    """
 
     expiry: date
     strike: PositiveAmount
@@ -74,12 +79,14 @@ class OptionQuote(Contract):
 class MarketState(Contract):
     """An underlying and its option chain at one moment.
 
-    Fields a feed may fail to send are optional here, and their absence is a quality finding.
+    Fields a feed may fail to send are optional here, and their absence is a quality finding. `spot_prices` are all
+    that the snapshot named where it named several, each once; `spot_price` is then the one most of its rows have.
     """
 
     symbol: Symbol
     timestamp: UtcDatetime | None = None
     spot_price: Amount | None = None
+    spot_prices: Annotated[list[Amount], Field(max_length=1_000)] | None = None
     total_call_oi: Amount | None = None
     total_put_oi: Amount | None = None
     option_chain: Annotated[list[OptionQuote], Field(max_length=20_000)] | None = None
@@ -101,6 +108,7 @@ class QualityIssue(Contract):
     message: str
     value: float | None = None
     threshold: float | None = None
+    details: dict[str, Any] = {}
 
 
 class Verdict(Contract):
@@ -122,27 +130,36 @@ class RejectedRow(Contract):
 
 
 class IngestResult(Contract):
-    """What became of a batch: stored rows, what changed, and every verdict that is not ok.
+    """What became of a batch. The lists name at most 1,000 rows, the counts are of all.
 
-    `verdicts` lists bars only when they are not ok, and market states always (they carry the id).
+    `verdicts` are those that are not ok, and of market states all (they carry the id).
     """
 
     received: int
-    stored: int
+    stored: int = Field(description="New rows and new revisions.")
+    revised: int = Field(default=0, description="Of those stored, the ones that correct an earlier revision.")
     unchanged: int
+    rejected_count: int = 0
     rejected: list[RejectedRow] = []
-    published: int = Field(description="Marks sent to risk; rows judged critical send none.")
+    published: int = Field(description="Marks sent to risk that may be traded on.")
+    flagged: int = Field(default=0, description="Rows with a finding.")
     verdicts: list[Verdict] = []
 
 
 class StoredBar(Bar):
-    """A bar as it was stored, with its source, revision and verdict."""
+    """A bar as it was stored, with its source, revision and verdict.
 
+    One that was not sent is summed from `bars` bars of a minute; it has revision 0 and no `ts_init`.
+    """
+
+    volume: Sum
+    amount: Sum | None = None
     source: Identifier
     revision: int
     severity: Severity
     issues: list[QualityIssue] = []
-    ts_init: UtcDatetime
+    ts_init: UtcDatetime | None = None
+    bars: int | None = None
 
 
 class StoredMarketState(MarketState):
@@ -151,6 +168,7 @@ class StoredMarketState(MarketState):
     market_state_id: str
     source: Identifier
     simulation_id: Identifier | None = None
+    revision: int
     severity: Severity
     issues: list[QualityIssue] = []
     ts_init: UtcDatetime

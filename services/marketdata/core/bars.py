@@ -1,104 +1,158 @@
-"""Judge bars."""
+"""Judge bars: those of one symbol and interval at a time, oldest first, after the usable ones before them."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from decimal import Decimal
+from dataclasses import dataclass, field
+from datetime import timedelta
 
-from services.marketdata.core.finding import Bands, critical, ratio, warning
-from shared.schemas.marketdata import INTERVAL_LENGTH, Bar, QualityIssue
+import numpy as np
 
-_JUMP = Bands(warning=0.10, critical=0.50)
-_AHEAD_SECONDS = Bands(warning=1.0, critical=5.0)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+from services.marketdata.core.finding import critical
+from services.marketdata.core.flags import Flags, Floats, Longs, Mask
+from services.marketdata.core.outliers import outlier_scores
+from services.marketdata.core.thresholds import DEFAULTS, Thresholds
+from shared.schemas.marketdata import INTERVAL_LENGTH, Interval
 
-
-@dataclass(frozen=True, slots=True)
-class Earlier:
-    """What is known of the bar before."""
-
-    ts: datetime
-    close: Decimal
-    volume: Decimal
+_MICROSECOND = timedelta(microseconds=1)
+# The last moment of the year 9999, as microseconds since 1970.
+END_OF_TIME = 253_402_300_799_999_999
+_NONE: Floats = np.empty(0)
 
 
 @dataclass(frozen=True, slots=True)
-class BarContext:
-    """A bar and what it is judged against; `now` is None where it is not live."""
+class BarsBefore:
+    """What is known of the series before: usable closes and their volumes, oldest first."""
 
-    bar: Bar
-    earlier: Earlier | None
-    now: datetime | None
-
-
-def bar_end(bar: Bar) -> datetime | None:
-    """Return when a bar is known; None where that is after the end of time, the year 9999."""
-    try:
-        return bar.ts + INTERVAL_LENGTH[bar.interval]
-    except OverflowError:
-        return None
+    closes: Floats = field(default_factory=lambda: _NONE)
+    volumes: Floats = field(default_factory=lambda: _NONE)
 
 
-def judge_bar(bar: Bar, earlier: Earlier | None, now: datetime | None) -> list[QualityIssue]:
-    """Return what is wrong with a bar; it never fails, whatever the bar says."""
-    context = BarContext(bar, earlier, now)
-    return [issue for check in CHECKS if (issue := check(context)) is not None]
+@dataclass(frozen=True, slots=True)
+class BarSeries:
+    """Bars of one symbol and interval; times are microseconds since 1970, `amount` is NaN where none was sent.
+
+    `now` is None where the bars are not live. `in_session` says of each whether its market was open; `price_limit`
+    is the greatest move of a day as a fraction of the prior close, None without one.
+    """
+
+    interval: Interval
+    ts: Longs
+    open: Floats
+    high: Floats
+    low: Floats
+    close: Floats
+    volume: Floats
+    amount: Floats
+    before: BarsBefore
+    now: int | None = None
+    in_session: Mask | None = None
+    price_limit: float | None = None
+    thresholds: Thresholds = DEFAULTS
+
+    @property
+    def length(self) -> int:
+        """Return the length of a bar in microseconds."""
+        return INTERVAL_LENGTH[self.interval] // _MICROSECOND
 
 
-def _price_not_positive(context: BarContext) -> QualityIssue | None:
-    bar = context.bar
-    lowest = min(bar.open, bar.high, bar.low, bar.close)
-    if lowest > 0:
-        return None
-    return critical("price_not_positive", "a price is zero or negative", float(lowest), 0.0)
+def judge_bars(series: BarSeries) -> Flags:
+    """Return what is wrong with each bar; it never fails, whatever the bars say."""
+    flags = Flags(len(series.ts))
+    for check in CHECKS:
+        check(series, flags)
+    return flags
 
 
-def _ohlc_bounds(context: BarContext) -> QualityIssue | None:
-    bar = context.bar
-    if bar.low <= min(bar.open, bar.close) and bar.high >= max(bar.open, bar.close):
-        return None
-    return critical("ohlc_bounds", "open and close are not within low and high")
+def _price_not_positive(series: BarSeries, flags: Flags) -> None:
+    lowest = np.minimum.reduce([series.open, series.high, series.low, series.close])
+    flags.count(series.thresholds, "price_not_positive", lowest <= 0, "a price is zero or negative")
 
 
-def _price_jump(context: BarContext) -> QualityIssue | None:
-    earlier = context.earlier
-    if earlier is None or earlier.close <= 0:
-        return None
-    move = ratio(abs(float(context.bar.close) - float(earlier.close)), float(earlier.close))
-    return _JUMP.issue("price_jump", move, "the close is far from the close before")
+def _ohlc_bounds(series: BarSeries, flags: Flags) -> None:
+    broken = (series.low > np.minimum(series.open, series.close)) | (
+        series.high < np.maximum(series.open, series.close)
+    )
+    flags.count(series.thresholds, "ohlc_bounds", broken, "open and close are not within low and high")
 
 
-def _volume_vanished(context: BarContext) -> QualityIssue | None:
-    bar, earlier = context.bar, context.earlier
-    # An index has no volume at all, and that is no fault of any of its bars.
-    if bar.volume > 0 or bar.open == bar.close or earlier is None or earlier.volume == 0:
-        return None
-    return warning("volume_vanished", "the price moved and nothing was traded")
+def _amount_volume(series: BarSeries, flags: Flags) -> None:
+    """The average price paid lies within low and high; the amount may be rounded to its last digit."""
+    rows = np.flatnonzero(~np.isnan(series.amount) & (series.volume > 0) & (series.low > 0) & (series.amount > 0))
+    average = series.amount[rows] / series.volume[rows]
+    low, high = series.low[rows], series.high[rows]
+    beyond = np.maximum((low - average) / low, (average - high) / np.maximum(high, low))
+    message = "the amount over the volume is not within low and high"
+    flags.measure(series.thresholds, "amount_volume", beyond, message, rows)
 
 
-def _unaligned(context: BarContext) -> QualityIssue | None:
-    length = INTERVAL_LENGTH[context.bar.interval]
-    # A day starts at the exchange's midnight, which is nobody's multiple in UTC.
-    if length.days or not (context.bar.ts - _EPOCH) % length:
-        return None
-    return warning("unaligned", "the bar does not start at a whole interval")
+def _price_outlier(series: BarSeries, flags: Flags) -> None:
+    bands = series.thresholds["price_outlier"]
+    least = min((band for band in (bands.warning, bands.critical) if band is not None), default=None)
+    if least is None:
+        return
+    known = len(series.before.closes)
+    places, scores = outlier_scores(np.concatenate([series.before.closes, series.close]), known, least)
+    flags.measure(series.thresholds, "price_outlier", scores, "the close is far from those before it", places)
 
 
-def _future_timestamp(context: BarContext) -> QualityIssue | None:
-    end = bar_end(context.bar)
-    if end is None:
-        return critical("future_timestamp", "the bar ends after the end of time")
-    if context.now is None:
-        return None
-    ahead = (end - context.now).total_seconds()
-    return _AHEAD_SECONDS.issue("future_timestamp", ahead, "the bar ends in the future")
+def _price_limit(series: BarSeries, flags: Flags) -> None:
+    if series.price_limit is None or series.interval != "1d":
+        return
+    earlier = np.concatenate([series.before.closes[-1:], series.close])
+    prior = earlier[:-1] if len(series.before.closes) else np.concatenate([[np.nan], earlier[:-1]])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        used = np.abs(series.close / prior - 1) / series.price_limit
+    # A limit is rounded to a tick; what is within one of it is at the limit.
+    rows = np.flatnonzero(np.isfinite(used))
+    message = "the close is beyond the day's price limit"
+    flags.measure(series.thresholds, "price_limit", used[rows] - 0.05, message, rows)
 
 
-CHECKS: tuple[Callable[[BarContext], QualityIssue | None], ...] = (
+def _volume_zero(series: BarSeries, flags: Flags) -> None:
+    """An index has no volume at all, and that is no fault of any of its bars."""
+    traded = np.concatenate([series.before.volumes, series.volume]) > 0
+    if not traded.any():
+        return
+    known = len(series.before.volumes)
+    numbers = np.arange(len(traded))
+    last = np.maximum.accumulate(np.where(traded, numbers, -1))
+    runs = np.where(last >= 0, numbers - last, 0)[known:].astype(float)
+    if series.in_session is not None:
+        runs = np.where(series.in_session, runs, 0.0)
+    flags.measure(series.thresholds, "volume_zero", runs, "bars in a row without volume")
+
+
+def _bar_unaligned(series: BarSeries, flags: Flags) -> None:
+    # A day starts at the exchange's midnight, which is nobody's multiple in UTC; some hours start with the session.
+    length = min(series.length, INTERVAL_LENGTH["15m"] // _MICROSECOND)
+    flags.count(
+        series.thresholds, "bar_unaligned", series.ts % length != 0, "the bar does not start at a whole interval"
+    )
+
+
+def _future_timestamp(series: BarSeries, flags: Flags) -> None:
+    for place in np.flatnonzero(series.ts > END_OF_TIME - series.length):
+        flags.add(int(place), critical("future_timestamp", "the bar ends after the end of time"))
+    if series.now is None:
+        return
+    rows = np.flatnonzero(series.ts <= END_OF_TIME - series.length)
+    ahead = (series.ts[rows] + series.length - series.now) / 1e6
+    flags.measure(series.thresholds, "future_timestamp", ahead, "the bar ends in the future", rows)
+
+
+def _outside_session(series: BarSeries, flags: Flags) -> None:
+    if series.in_session is None:
+        return
+    flags.count(series.thresholds, "outside_session", ~series.in_session, "the market was closed")
+
+
+CHECKS: tuple[Callable[[BarSeries, Flags], None], ...] = (
     _price_not_positive,
     _ohlc_bounds,
-    _price_jump,
-    _volume_vanished,
-    _unaligned,
+    _amount_volume,
+    _price_outlier,
+    _price_limit,
+    _volume_zero,
+    _bar_unaligned,
     _future_timestamp,
+    _outside_session,
 )

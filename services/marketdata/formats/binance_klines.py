@@ -9,10 +9,17 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from pydantic import ValidationError
-
-from services.marketdata.formats.dataset import FormatError, Report
-from services.marketdata.formats.reading import Line, TimeOrder, number, text_lines, why
+from services.marketdata.formats.dataset import Report
+from services.marketdata.formats.reading import (
+    Line,
+    TimeOrder,
+    cells_of,
+    number,
+    reporting,
+    require_header,
+    rounded,
+    text_lines,
+)
 from shared.schemas.marketdata import INTERVAL_LENGTH, Bar, Interval
 
 HEADER = ["open", "high", "low", "close", "volume", "quote_volume", "trades", "close_datetime"]
@@ -24,36 +31,28 @@ def read_klines(paths: Sequence[Path], *, symbol: str, interval: Interval, repor
     order = TimeOrder(report)
     for path in sorted(paths):
         with closing(text_lines(path)) as lines:
-            header = next(lines, None)
-            if header is None or header.text.split(",") != HEADER:
-                raise FormatError(f"{path}:1: the header is not {','.join(HEADER)}")
+            require_header(lines, path, HEADER)
             for line in lines:
-                bar = _bar(line, symbol, interval, report)
-                if bar is not None and order.accepts(bar.ts, line):
-                    yield bar
+                with reporting(line, report):
+                    bar = _bar(line, symbol, interval)
+                    if order.accepts(bar.ts, line):
+                        yield bar
 
 
-def _bar(line: Line, symbol: str, interval: Interval, report: Report) -> Bar | None:
-    cells = line.text.split(",")
-    if len(cells) != len(HEADER):
-        report(line.bad(f"{len(cells)} columns instead of {len(HEADER)}"))
-        return None
-    try:
-        return Bar(
-            symbol=symbol,
-            interval=interval,
-            ts=_start(cells[7], interval),
-            open=number(cells[0]),
-            high=number(cells[1]),
-            low=number(cells[2]),
-            close=number(cells[3]),
-            volume=number(cells[4]),
-        )
-    except ValidationError as error:
-        report(line.bad(why(error)))
-    except ValueError as error:
-        report(line.bad(str(error)))
-    return None
+def _bar(line: Line, symbol: str, interval: Interval) -> Bar:
+    cells = cells_of(line, len(HEADER))
+    return Bar(
+        symbol=symbol,
+        interval=interval,
+        ts=_start(cells[7], interval),
+        open=number(cells[0]),
+        high=number(cells[1]),
+        low=number(cells[2]),
+        close=number(cells[3]),
+        volume=number(cells[4]),
+        # What was traded in the quote currency: money.
+        amount=rounded(cells[5]),
+    )
 
 
 def _start(close_text: str, interval: Interval) -> datetime:

@@ -5,12 +5,19 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 from pathlib import Path
+from typing import Generic
 from zoneinfo import ZoneInfo
 
+from typing_extensions import TypeVar
+
 from shared.schemas.instruments import Instrument
+from shared.schemas.market_events import FundingRate, OrderBook, Tick
 from shared.schemas.marketdata import INTERVAL_LENGTH, Bar, Interval, MarketState
 
+# What can be traded on within the day, and all there is.
 Record = Bar | MarketState
+AnyRecord = Record | Tick | OrderBook | FundingRate
+R_co = TypeVar("R_co", bound=AnyRecord, default=Record, covariant=True)
 
 
 class FormatError(Exception):
@@ -38,17 +45,21 @@ def refuse(bad: BadRow) -> None:
 
 
 class DatasetKind(StrEnum):
-    """Bars of an instrument, or states of an underlying with its option chain."""
+    """What the records are: bars, states of an underlying with its option chain, trades, books or funding rates."""
 
     BARS = "bars"
     STATES = "states"
+    TICKS = "ticks"
+    ORDER_BOOKS = "order_books"
+    FUNDING_RATES = "funding_rates"
 
 
 @dataclass(frozen=True, slots=True)
-class Dataset:
-    """One instrument's records from one source, and what must be known to replay them.
+class Dataset(Generic[R_co]):
+    """One instrument's records of one kind from one source, and what must be known to replay them.
 
-    `timezone` is that of the sessions; `interval` is None for states; `read` yields the records of `files`.
+    `timezone` and `calendar` are those of the sessions: `24x7`, the ISO 10383 code of an exchange, or None where
+    nothing is known of them. `interval` is None for all but bars; `read` yields the records of `files`.
     """
 
     name: str
@@ -56,37 +67,40 @@ class Dataset:
     symbol: str
     source: str
     timezone: ZoneInfo
+    calendar: str | None
     interval: Interval | None
     instrument: Instrument
     files: tuple[Path, ...]
-    read: Callable[[Report], Iterator[Record]]
+    read: Callable[[Report], Iterator[R_co]]
 
     @property
     def currency(self) -> str:
         """Return the currency its prices are in."""
         return self.instrument.currency
 
-    def records(self, on_bad_row: Report | None = None) -> Iterator[Record]:
+    def records(self, on_bad_row: Report | None = None) -> Iterator[R_co]:
         """Yield the records in time order, reading as they are asked for; may be called again.
+
+        Bars and states are each later than the one before; of the others several may be of one moment.
 
         Bad rows go to `on_bad_row` and are left out; without it the first one raises FormatError.
         A file that cannot be read at all raises FormatError in any case.
         """
         return self.read(on_bad_row or refuse)
 
-    def session_date(self, record: Record) -> date:
-        """Return the local date a record belongs to: that of a bar's start, or of a state's moment."""
+    def session_date(self, record: AnyRecord) -> date:
+        """Return the local date a record belongs to: that of a bar's start, or of its moment."""
         return _moment(record).astimezone(self.timezone).date()
 
 
-def known_at(record: Record) -> datetime:
-    """Return when a record was complete: the end of a bar, the moment of a state."""
+def known_at(record: AnyRecord) -> datetime:
+    """Return when a record was complete: the end of a bar, the moment of anything else."""
     moment = _moment(record)
     return moment + INTERVAL_LENGTH[record.interval] if isinstance(record, Bar) else moment
 
 
-def _moment(record: Record) -> datetime:
-    if isinstance(record, Bar):
+def _moment(record: AnyRecord) -> datetime:
+    if not isinstance(record, MarketState):
         return record.ts
     if record.timestamp is None:
         raise ValueError(f"a state of {record.symbol} has no timestamp")

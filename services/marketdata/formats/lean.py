@@ -23,13 +23,14 @@ class Market:
     """Where a market is and what it trades in."""
 
     timezone: str
+    calendar: str
     currency: str
     tick_size: Decimal
 
 
 MARKETS = {
-    "usa": Market("America/New_York", "USD", Decimal("0.01")),
-    "india": Market("Asia/Kolkata", "INR", Decimal("0.05")),
+    "usa": Market("America/New_York", "XNYS", "USD", Decimal("0.01")),
+    "india": Market("Asia/Kolkata", "XNSE", "INR", Decimal("0.05")),
 }
 
 

@@ -11,11 +11,9 @@ from datetime import date
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from pydantic import ValidationError
-
 from services.marketdata.formats.dataset import BadRow, FormatError, Report
 from services.marketdata.formats.lean import local_moment, price, session_of
-from services.marketdata.formats.reading import Line, TimeOrder, member_lines, opened_zip, why
+from services.marketdata.formats.reading import Line, TimeOrder, cells_of, member_lines, opened_zip, reporting
 from shared.schemas.marketdata import Bar
 
 EQUITY_EXPONENT = -4
@@ -28,7 +26,7 @@ def read_days(paths: Sequence[Path], *, symbol: str, zone: ZoneInfo, exponent: i
     for path in sorted(paths, key=session_of):
         session = session_of(path)
         with opened_zip(path) as archive:
-            name = _own_member(archive, session, report)
+            name = own_member(archive, session, report)
             lines = member_lines(archive, name)
             yield from parse_bars(lines, session=session, symbol=symbol, zone=zone, exponent=exponent, report=report)
 
@@ -39,11 +37,8 @@ def parse_bars(
     """Yield the bars of one day's rows; a row that breaks the format or goes back in time is reported."""
     order = TimeOrder(report)
     for line in lines:
-        cells = line.text.split(",")
-        if len(cells) != _COLUMNS:
-            report(line.bad(f"{len(cells)} columns instead of {_COLUMNS}"))
-            continue
-        try:
+        with reporting(line, report):
+            cells = cells_of(line, _COLUMNS)
             bar = Bar(
                 symbol=symbol,
                 interval="1m",
@@ -54,16 +49,12 @@ def parse_bars(
                 close=price(cells[4], exponent),
                 volume=price(cells[5], 0),
             )
-        except ValidationError as error:
-            report(line.bad(why(error)))
-        except ValueError as error:
-            report(line.bad(str(error)))
-        else:
             if order.accepts(bar.ts, line):
                 yield bar
 
 
-def _own_member(archive: zipfile.ZipFile, session: date, report: Report) -> str:
+def own_member(archive: zipfile.ZipFile, session: date, report: Report) -> str:
+    """Return the one member of an archive's own date, and report others unless they are copies; raises FormatError."""
     stamp = session.strftime("%Y%m%d")
     members = [info for info in archive.infolist() if not info.is_dir()]
     own = [info for info in members if info.filename.startswith(stamp)]

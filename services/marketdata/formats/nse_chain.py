@@ -2,7 +2,8 @@
 
 `snapshot_utc` is the time of fetching. Empty cells were not quoted. Amounts with more than ten decimals (open
 interest restated after a change of lot size) are rounded to ten. Where the rows of one snapshot name
-several underlyings' prices, the state has that of most rows and the disagreement is reported.
+several underlyings' prices, the state has that of most rows, all of them in `spot_prices`, and the disagreement is
+reported. Implied volatility is in percent here, and zero where the last price has none.
 """
 
 import csv
@@ -19,7 +20,7 @@ from pydantic import ValidationError
 
 from services.marketdata.formats.chain import total_open_interest
 from services.marketdata.formats.dataset import FormatError, Report
-from services.marketdata.formats.reading import Line, TimeOrder, number, rounded, text_lines, why
+from services.marketdata.formats.reading import MONTHS, Line, TimeOrder, number, rounded, text_lines, why
 from shared.money import format_decimal
 from shared.schemas.marketdata import MarketState, OptionQuote, OptionRight
 
@@ -35,11 +36,8 @@ _AMOUNTS = {
     "ASK": "ask",
     "ASKQTY": "ask_quantity",
 }
-# Not strptime: its month names follow the machine's locale.
-_MONTHS = {
-    name: index + 1
-    for index, name in enumerate(["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"])
-}
+# A snapshot with more of them is broken all the same.
+_MOST_SPOTS = 1_000
 
 
 def read_chains(paths: Sequence[Path], *, symbol: str, report: Report) -> Iterator[MarketState]:
@@ -81,17 +79,18 @@ def _snapshot(stamp: str, rows: list[Line], symbol: str, report: Report, order: 
             report(line.bad(str(error)))
         else:
             quotes.extend(row_quotes)
-    return _state(moment.astimezone(UTC), quotes, _spot(spots, report), symbol, rows[0], report)
+    return _state(moment.astimezone(UTC), quotes, _spots(spots, report), symbol, rows[0], report)
 
 
 def _state(
-    moment: datetime, quotes: list[OptionQuote], spot: Decimal | None, symbol: str, first: Line, report: Report
+    moment: datetime, quotes: list[OptionQuote], spots: list[Decimal], symbol: str, first: Line, report: Report
 ) -> MarketState | None:
     try:
         return MarketState(
             symbol=symbol,
             timestamp=moment,
-            spot_price=spot,
+            spot_price=spots[0] if spots else None,
+            spot_prices=spots if len(spots) > 1 else None,
             total_call_oi=total_open_interest(quotes, OptionRight.CALL),
             total_put_oi=total_open_interest(quotes, OptionRight.PUT),
             option_chain=quotes,
@@ -101,9 +100,10 @@ def _state(
         return None
 
 
-def _spot(spots: list[tuple[Decimal, Line]], report: Report) -> Decimal | None:
+def _spots(spots: list[tuple[Decimal, Line]], report: Report) -> list[Decimal]:
+    """Return each price once, that of most rows first."""
     if not spots:
-        return None
+        return []
     counts = Counter(value for value, _ in spots)
     chosen, rows = counts.most_common(1)[0]
     for value, line in spots:
@@ -111,7 +111,7 @@ def _spot(spots: list[tuple[Decimal, Line]], report: Report) -> Decimal | None:
             detail = f"{rows} of {len(spots)} rows of this snapshot say {format_decimal(chosen)}, which is kept"
             report(line.bad(f"the underlying is {format_decimal(value)}, but {detail}; its quotes are taken"))
             break
-    return chosen
+    return [value for value, _ in counts.most_common(_MOST_SPOTS)]
 
 
 def _cells(line: Line, symbol: str) -> dict[str, str]:
@@ -131,7 +131,7 @@ def _row_quotes(cells: dict[str, str]) -> Iterator[OptionQuote]:
             continue
         fields: dict[str, Any] = {_AMOUNTS[n]: rounded(text) for n, text in leg.items() if text and n in _AMOUNTS}
         if leg["IV"]:
-            fields["implied_volatility"] = float(number(leg["IV"]))
+            fields["implied_volatility"] = float(number(leg["IV"]) / 100)
         yield OptionQuote(
             expiry=_expiry(cells["expiryDate"]), strike=number(cells["strikePrice"]), right=right, **fields
         )
@@ -140,6 +140,6 @@ def _row_quotes(cells: dict[str, str]) -> Iterator[OptionQuote]:
 def _expiry(text: str) -> date:
     day, _, rest = text.partition("-")
     month, _, year = rest.partition("-")
-    if month not in _MONTHS or not (day.isdigit() and year.isdigit()):
+    if month not in MONTHS or not (day.isdigit() and year.isdigit()):
         raise ValueError(f"{text!r} is not an expiry such as 04-Nov-2025")
-    return date(int(year), _MONTHS[month], int(day))
+    return date(int(year), MONTHS[month], int(day))

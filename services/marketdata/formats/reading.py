@@ -4,12 +4,15 @@ import gzip
 import io
 import zipfile
 import zlib
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from datetime import datetime
+from contextvars import ContextVar
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Final, NamedTuple
+from zoneinfo import ZoneInfo
 
 from pydantic import ValidationError
 
@@ -18,6 +21,21 @@ from services.marketdata.formats.dataset import BadRow, FormatError, Report
 # Bounds what one member of a hostile archive may unpack to; the largest real one here has under 100 KB.
 MAX_MEMBER_BYTES = 64 * 1024 * 1024
 DECIMAL_PLACES = 10
+# Not strptime: its month names follow the machine's locale.
+MONTHS: Final[Mapping[str, int]] = MappingProxyType(
+    {
+        name: index + 1
+        for index, name in enumerate(
+            ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+        )
+    }
+)
+# Told, where somebody watches, up to which byte of a file it has been read.
+WATCH: ContextVar[Callable[[Path, int], None] | None] = ContextVar("WATCH", default=None)
+_WATCHED_LINES = 256
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# Fourteen digits reach the year 5138.
+_MOST_MS_DIGITS = 14
 
 
 class Line(NamedTuple):
@@ -59,7 +77,11 @@ def text_lines(path: Path) -> Generator[Line, None, None]:
     # Read as it is asked for: of a file of any size, a block at a time is held.
     with named_errors(str(path)), path.open("rb") as raw, ExitStack() as stack:
         data = stack.enter_context(gzip.GzipFile(fileobj=raw)) if path.suffix == ".gz" else raw
-        yield from numbered(stack.enter_context(io.TextIOWrapper(data, encoding="utf-8")), str(path))
+        watch = WATCH.get()
+        for line in numbered(stack.enter_context(io.TextIOWrapper(data, encoding="utf-8")), str(path)):
+            if watch is not None and line.number % _WATCHED_LINES == 0:
+                watch(path, raw.tell())
+            yield line
 
 
 def member_lines(archive: zipfile.ZipFile, name: str) -> Iterator[Line]:
@@ -69,6 +91,9 @@ def member_lines(archive: zipfile.ZipFile, name: str) -> Iterator[Line]:
         raise FormatError(f"{file}: unpacks to more than {MAX_MEMBER_BYTES} bytes")
     with named_errors(file), archive.open(name) as raw, io.TextIOWrapper(raw, encoding="utf-8") as text:
         yield from numbered(text, file)
+    watch, info = WATCH.get(), archive.getinfo(name)
+    if watch is not None and archive.filename is not None:
+        watch(Path(archive.filename), info.header_offset + info.compress_size)
 
 
 @contextmanager
@@ -96,21 +121,60 @@ def rounded(text: str) -> Decimal:
     return round(number(text), DECIMAL_PLACES)
 
 
+def cells_of(line: Line, columns: int) -> list[str]:
+    """Return the cells of a line of plain CSV; raises ValueError where there are more or fewer than `columns`."""
+    cells = line.text.split(",")
+    if len(cells) != columns:
+        raise ValueError(f"{len(cells)} columns instead of {columns}")
+    return cells
+
+
+def require_header(lines: Iterator[Line], path: Path, header: Sequence[str]) -> None:
+    """Take the first line, which must be the header; raises FormatError."""
+    first = next(lines, None)
+    if first is None or first.text.split(",") != list(header):
+        raise FormatError(f"{path}:1: the header is not {','.join(header)}")
+
+
+def local_midnight(day: date, zone: ZoneInfo) -> datetime:
+    """Return when a local date begins, in UTC: the time of an exchange's daily bar."""
+    return datetime.combine(day, time.min, zone).astimezone(UTC)
+
+
+def from_milliseconds(text: str) -> datetime:
+    """Return the UTC time of milliseconds since 1970; raises ValueError."""
+    if not (text.isascii() and text.isdigit()) or len(text) > _MOST_MS_DIGITS:
+        raise ValueError(f"{text[:40]!r} is not milliseconds since 1970")
+    return _EPOCH + timedelta(milliseconds=int(text))
+
+
+@contextmanager
+def reporting(line: Line, report: Report) -> Iterator[None]:
+    """Report the line instead of raising what a schema or a conversion finds wrong with it."""
+    try:
+        yield
+    except ValidationError as error:
+        report(line.bad(why(error)))
+    except ValueError as error:
+        report(line.bad(str(error)))
+
+
 def why(error: ValidationError) -> str:
     """Return what a schema found wrong with a row, on one line."""
     return "; ".join(f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in error.errors())
 
 
 class TimeOrder:
-    """Let rows pass that are later than the one before; report the others."""
+    """Let rows pass that are later than the one before, or with `ties` no earlier; report the others."""
 
-    def __init__(self, report: Report) -> None:
+    def __init__(self, report: Report, *, ties: bool = False) -> None:
         self._report = report
+        self._ties = ties
         self._last: datetime | None = None
 
     def accepts(self, moment: datetime, line: Line) -> bool:
-        """Return whether `moment` moves time on."""
-        if self._last is not None and moment <= self._last:
+        """Return whether `moment` moves time on, or with ties leaves it."""
+        if self._last is not None and (moment < self._last or (moment == self._last and not self._ties)):
             again = "the same time as" if moment == self._last else "earlier than"
             self._report(line.bad(f"{moment.isoformat()} is {again} the row before"))
             return False

@@ -1,27 +1,110 @@
 """Routes that take market data in."""
 
-from fastapi import APIRouter
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any
 
-from services.marketdata import handlers
-from services.marketdata.dependencies import FeederDep, IngestSessionDep
+from fastapi import APIRouter, Query, Request
+
+from services.marketdata.dependencies import FeederDep, IngestSessionDep, PartitionsDep, SourcesDep
+from services.marketdata.feeds.connector import observed
+from services.marketdata.handlers import feeds, ingest, states
+from services.marketdata.handlers.ingest import Mode
+from services.marketdata.rows.forms import ARROW, CSV, JSON, NDJSON, From, MalformedRows, in_thread
+from services.marketdata.rows.kinds import BARS, FUNDING_RATES, LIQUIDATIONS, ORDER_BOOKS, TICKS, RowKind
 from shared.dependencies import ClockDep
+from shared.problems import declare
+from shared.schemas.base import Identifier
+from shared.schemas.market_events import FundingRateBatch, LiquidationBatch, OrderBookBatch, TickBatch
 from shared.schemas.marketdata import BarBatch, IngestResult, MarketStateBatch
 
 router = APIRouter(tags=["ingest"])
+# What bodies are described by, without being parsed by the framework.
+BATCHES = (BarBatch, TickBatch, OrderBookBatch, FundingRateBatch, LiquidationBatch)
+
+SourceOfRows = Annotated[
+    Identifier | None, Query(description="Where the rows are from; needed for every form but JSON.")
+]
+SimulationOfRows = Annotated[
+    Identifier | None, Query(description="Keeps replayed rows away from live ones; in JSON the body may say it.")
+]
+ModeQuery = Annotated[
+    Mode, Query(description="`lenient` keeps the good rows and names the bad ones; `strict` refuses all for one bad.")
+]
 
 
-@router.post("/bars")
-async def ingest_bars(batch: BarBatch, session: IngestSessionDep, clock: ClockDep, _: FeederDep) -> IngestResult:
-    """Judge and store bars. The same again changes nothing; a correction is stored as a new revision.
+def _bodies(batch: type[Any], kind: RowKind) -> dict[str, Any]:
+    columns = ", ".join(name for name, _ in kind.columns)
+    return {
+        "requestBody": {
+            "required": True,
+            "description": f"JSON, or rows with the columns {columns}.",
+            "content": {
+                JSON: {"schema": {"$ref": f"#/components/schemas/{batch.__name__}"}},
+                NDJSON: {"schema": {"type": "string", "description": "One row as a JSON object on each line."}},
+                CSV: {"schema": {"type": "string", "description": "A header and one row on each line."}},
+                ARROW: {"schema": {"type": "string", "format": "binary", "description": "Arrow's IPC stream."}},
+            },
+        }
+    }
 
-    A row that contradicts another of its batch is rejected with its index; the others are kept.
-    """
-    return await handlers.ingest_bars(session, batch, clock.now())
+
+def _route(kind: RowKind, text: str) -> Callable[..., Awaitable[IngestResult]]:
+    async def take(
+        request: Request,
+        session: IngestSessionDep,
+        partitions: PartitionsDep,
+        sources: SourcesDep,
+        clock: ClockDep,
+        _: FeederDep,
+        source: SourceOfRows = None,
+        simulation_id: SimulationOfRows = None,
+        mode: ModeQuery = "lenient",
+    ) -> IngestResult:
+        media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        body = await request.body()
+        rows = await in_thread(kind, media_type, body, From(source, simulation_id))
+        result = await ingest.ingest_rows(session, partitions, kind, rows, mode, clock.now())
+        if rows.simulation_id is None:
+            sources.observe(rows.source, feeds.seen(rows, result))
+        return result
+
+    take.__doc__ = (
+        f"Judge and store {text}. The same again changes nothing; a correction is stored as a new revision.\n\n"
+        "A bad row is rejected with its index and reason, the others are kept."
+    )
+    return take
+
+
+for _kind, _path, _batch, _text in (
+    (BARS, "/bars", BarBatch, "bars"),
+    (TICKS, "/ticks", TickBatch, "trades"),
+    (ORDER_BOOKS, "/order-books", OrderBookBatch, "order books"),
+    (FUNDING_RATES, "/funding-rates", FundingRateBatch, "funding rates"),
+    (LIQUIDATIONS, "/liquidations", LiquidationBatch, "liquidations"),
+):
+    router.add_api_route(
+        _path,
+        _route(_kind, _text),
+        methods=["POST"],
+        name=f"ingest_{_kind.plural}",
+        response_model=IngestResult,
+        summary=f"Ingest {_text}",
+        openapi_extra=_bodies(_batch, _kind),
+        responses=declare(MalformedRows),
+    )
 
 
 @router.post("/market-states")
 async def ingest_states(
-    batch: MarketStateBatch, session: IngestSessionDep, clock: ClockDep, _: FeederDep
+    batch: MarketStateBatch,
+    session: IngestSessionDep,
+    partitions: PartitionsDep,
+    sources: SourcesDep,
+    clock: ClockDep,
+    _: FeederDep,
 ) -> IngestResult:
     """Judge and store market states. The same again changes nothing. Each verdict carries the state's id."""
-    return await handlers.ingest_states(session, batch, clock.now())
+    result = await states.ingest_states(session, partitions, batch, clock.now())
+    if batch.simulation_id is None:
+        sources.observe(batch.source, observed(batch, result))
+    return result

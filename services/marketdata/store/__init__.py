@@ -1,25 +1,154 @@
-"""All SQL of marketdata: bars, market states, the figures of feeds, and the outbox of marks."""
+"""All SQL of marketdata: series of rows, their roll-ups, the figures of feeds, and the outbox of marks."""
 
-from services.marketdata.store.bars import earlier_bars, list_bars, put_bars
+from services.marketdata.store.backfills import (
+    get_backfill,
+    list_backfills,
+    move_on,
+    next_backfill,
+    put_backfill,
+    set_state,
+)
+from services.marketdata.store.before import bars_before, prices_before
 from services.marketdata.store.feeds import FeedChange, count_feed, list_feeds
+from services.marketdata.store.gaps import (
+    BarSeriesName,
+    GapFilter,
+    bar_moments,
+    has_bar_before,
+    list_gaps,
+    lock_ledger,
+    open_gaps,
+    put_ledger,
+    sources_of_bars,
+)
+from services.marketdata.store.issues import Found, IssueFilter, list_issues, put_issues, totals
+from services.marketdata.store.live import (
+    SeriesName,
+    all_series,
+    count_rows_of,
+    delays,
+    end_monitor,
+    forget_volumes,
+    known_series,
+    known_volumes,
+    last_moments,
+    last_prices,
+    put_series,
+    sequences_before,
+    set_skew,
+    still_monitors,
+    try_monitor,
+)
+from services.marketdata.store.marks import latest_marks
 from services.marketdata.store.origin import Origin
 from services.marketdata.store.outbox import put_marks, remove_marks, take_marks
-from services.marketdata.store.states import current_state, earlier_state, get_state, list_states, put_state
+from services.marketdata.store.partitions import Partitions
+from services.marketdata.store.put import Written, lock_symbols, moments_of, put_rows
+from services.marketdata.store.reference import (
+    all_thresholds,
+    overrides_of,
+    profiles_of,
+    remove_override,
+    set_override,
+    set_profile,
+    set_thresholds,
+    thresholds_of,
+)
+from services.marketdata.store.retention import note_run, remove_before, set_policy, waits_to_be_rolled_up
+from services.marketdata.store.roll_ups import (
+    list_volume,
+    queue_length,
+    queue_roll_ups,
+    refresh_aggregates,
+    refresh_tables,
+    spans_of,
+    take_queued,
+)
+from services.marketdata.store.series import Wanted, latest_at, read_csv, read_rows
+from services.marketdata.store.states import earlier_state, get_state, median_spread, session_spots, time_of_state
+from services.marketdata.store.storage import storage_report
+from services.marketdata.store.tables import TABLES, SeriesTable
 
 __all__ = [
+    "TABLES",
+    "BarSeriesName",
     "FeedChange",
+    "Found",
+    "GapFilter",
+    "IssueFilter",
     "Origin",
+    "Partitions",
+    "SeriesName",
+    "SeriesTable",
+    "Wanted",
+    "Written",
+    "all_series",
+    "all_thresholds",
+    "bar_moments",
+    "bars_before",
     "count_feed",
-    "current_state",
-    "earlier_bars",
+    "count_rows_of",
+    "delays",
     "earlier_state",
+    "end_monitor",
+    "forget_volumes",
+    "get_backfill",
     "get_state",
-    "list_bars",
+    "has_bar_before",
+    "known_series",
+    "known_volumes",
+    "last_moments",
+    "last_prices",
+    "latest_at",
+    "latest_marks",
+    "list_backfills",
     "list_feeds",
-    "list_states",
-    "put_bars",
+    "list_gaps",
+    "list_issues",
+    "list_volume",
+    "lock_ledger",
+    "lock_symbols",
+    "median_spread",
+    "moments_of",
+    "move_on",
+    "next_backfill",
+    "note_run",
+    "open_gaps",
+    "overrides_of",
+    "prices_before",
+    "profiles_of",
+    "put_backfill",
+    "put_issues",
+    "put_ledger",
     "put_marks",
-    "put_state",
+    "put_rows",
+    "put_series",
+    "queue_length",
+    "queue_roll_ups",
+    "read_csv",
+    "read_rows",
+    "refresh_aggregates",
+    "refresh_tables",
+    "remove_before",
     "remove_marks",
+    "remove_override",
+    "sequences_before",
+    "session_spots",
+    "set_override",
+    "set_policy",
+    "set_profile",
+    "set_skew",
+    "set_state",
+    "set_thresholds",
+    "sources_of_bars",
+    "spans_of",
+    "still_monitors",
+    "storage_report",
     "take_marks",
+    "take_queued",
+    "thresholds_of",
+    "time_of_state",
+    "totals",
+    "try_monitor",
+    "waits_to_be_rolled_up",
 ]

@@ -1,110 +1,119 @@
-"""Market states: spot prices and option chains, each as it was sent."""
+"""Market states: what judging one needs to know of those before it, and one by its id."""
 
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from decimal import Decimal
+from statistics import median
 from typing import Any
 
-from sqlalchemy import select
-from sqlalchemy.dialects.postgresql import insert as upsert
+from psycopg.rows import dict_row
+from sqlalchemy import bindparam, select, text
+from sqlalchemy.dialects.postgresql import ARRAY, TIMESTAMP
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.marketdata.core.states import EarlierState
+from services.marketdata.core.catalogue import Subject
+from services.marketdata.core.chain.context import EarlierState, earlier_of
+from services.marketdata.core.finding import SEVERITIES
 from services.marketdata.models import MarketStateRow
 from services.marketdata.store.origin import Origin
-from shared.schemas.base import Severity
-from shared.schemas.marketdata import MarketState, QualityIssue, StoredMarketState
-from shared.windows import Window, page_of
+from services.marketdata.store.put import driver
+from services.marketdata.store.tables import TABLES
+
+_COLUMNS = ", ".join(TABLES[Subject.MARKET_STATE].columns)
+_BY_ID = (
+    f"SELECT {_COLUMNS} FROM marketdata.market_state WHERE market_state_id = %(id)s "
+    f"UNION ALL SELECT {_COLUMNS} FROM marketdata.market_state_revision WHERE market_state_id = %(id)s LIMIT 1"
+)
+
+# Content that has been the same on more polls than this is no worse for it.
+_MOST_POLLS = 100
 
 
 async def earlier_state(
-    session: AsyncSession, origin: Origin, symbol: str, before: datetime | None
+    session: AsyncSession,
+    origin: Origin,
+    symbol: str,
+    before: datetime | None,
+    is_open: Callable[[datetime], bool | None],
 ) -> EarlierState | None:
-    """Return the newest state of a symbol before a moment, or of all where none is given."""
+    """Return what is known of the states of a symbol before a moment, or of all where none is given."""
     query = (
-        select(MarketStateRow.spot_price, MarketStateRow.content_hash)
+        select(MarketStateRow.spot_price, MarketStateRow.content_hash, MarketStateRow.ts, MarketStateRow.severity)
         .where(
             MarketStateRow.scope == origin.scope,
             MarketStateRow.symbol == symbol,
             MarketStateRow.source == origin.source,
-            MarketStateRow.ts.is_not(None),
         )
         .order_by(MarketStateRow.ts.desc())
-        .limit(1)
+        .limit(_MOST_POLLS)
     )
     if before is not None:
         query = query.where(MarketStateRow.ts < before)
-    row = (await session.execute(query)).first()
-    return EarlierState(row.spot_price, row.content_hash) if row else None
+    rows = await session.execute(query)
+    polls = [(row.spot_price, row.content_hash, row.ts, SEVERITIES[row.severity]) for row in rows]
+    return earlier_of(polls, is_open)
 
 
-async def put_state(
-    session: AsyncSession,
-    origin: Origin,
-    market_state_id: str,
-    state: MarketState,
-    content: str,
-    verdict: tuple[Severity, list[QualityIssue]],
-) -> bool:
-    """Store a state; return whether it is new."""
-    severity, issues = verdict
-    row: dict[str, Any] = {
-        "market_state_id": market_state_id,
+async def get_state(session: AsyncSession, market_state_id: str) -> dict[str, Any] | None:
+    """Return a state by its id, in whatever revision."""
+    connection = await driver(session)
+    async with connection.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(_BY_ID, {"id": market_state_id})
+        return await cursor.fetchone()
+
+
+async def time_of_state(session: AsyncSession, market_state_id: str) -> datetime | None:
+    """Return the time that a known state is kept at, None of one that is not known."""
+    row = MarketStateRow
+    found: datetime | None = await session.scalar(select(row.ts).where(row.market_state_id == market_state_id).limit(1))
+    return found
+
+
+_SPOTS = text("""
+    SELECT d.day_end, s.spot_price FROM unnest(:starts, :ends) AS d(day_start, day_end) CROSS JOIN LATERAL (
+        SELECT spot_price FROM marketdata.market_state
+        WHERE scope = :scope AND symbol = :symbol AND source = :source AND ts >= d.day_start AND ts < d.day_end
+            AND severity < 2 AND spot_price > 0
+        ORDER BY ts DESC LIMIT 1
+    ) AS s ORDER BY d.day_end
+""").bindparams(*(bindparam(name, type_=ARRAY(TIMESTAMP(timezone=True))) for name in ("starts", "ends")))
+
+
+async def session_spots(
+    session: AsyncSession, origin: Origin, symbol: str, sessions: Sequence[tuple[datetime, datetime]]
+) -> list[tuple[datetime, Decimal]]:
+    """Return the last usable spot of each session that has one, with its end; sessions are [start, end), in order."""
+    values = {
         "scope": origin.scope,
         "source": origin.source,
-        "symbol": state.symbol,
-        "ts": state.timestamp,
-        "spot_price": state.spot_price,
-        "total_call_oi": state.total_call_oi,
-        "total_put_oi": state.total_put_oi,
-        "option_chain": None
-        if state.option_chain is None
-        else [quote.model_dump(mode="json", exclude_none=True) for quote in state.option_chain],
-        "content_hash": content,
-        "severity": severity.value,
-        "issues": [issue.model_dump(mode="json") for issue in issues],
-        "ts_init": origin.ts_init,
+        "symbol": symbol,
+        "starts": [start for start, _ in sessions],
+        "ends": [end for _, end in sessions],
     }
-    statement = upsert(MarketStateRow).values(row).on_conflict_do_nothing().returning(MarketStateRow.market_state_id)
-    return await session.scalar(statement) is not None
+    return [(moment, spot) for moment, spot in await session.execute(_SPOTS, values)]
 
 
-async def list_states(
-    session: AsyncSession,
-    scope: str,
-    symbol: str,
-    window: Window,
-    after: tuple[datetime, str] | None,
-    limit: int,
-) -> list[StoredMarketState]:
-    """Return states of a symbol from a start until before an end, oldest first; those without a time are left out."""
-    chosen = select(MarketStateRow).where(
-        MarketStateRow.scope == scope, MarketStateRow.symbol == symbol, MarketStateRow.ts.is_not(None)
-    )
-    query = page_of(chosen, (MarketStateRow.ts, MarketStateRow.market_state_id), window, after, limit)
-    return [_stored_state(row) for row in await session.scalars(query)]
+_SPREADS = text("""
+    SELECT relative_spread::float8 FROM marketdata.market_state
+    WHERE scope = :scope AND symbol = :symbol AND source = :source AND ts >= :start AND ts < :end
+        AND relative_spread IS NOT NULL
+    ORDER BY ts DESC LIMIT :most
+""")
+_MOST_SPREADS = 1_000
+_FEWEST_SPREADS = 10
 
 
-async def get_state(session: AsyncSession, market_state_id: str) -> StoredMarketState | None:
-    """Return a state by its id."""
-    row = await session.get(MarketStateRow, market_state_id)
-    return _stored_state(row) if row else None
-
-
-async def current_state(session: AsyncSession, scope: str, symbol: str) -> StoredMarketState | None:
-    """Return the newest state that is not critical."""
-    query = (
-        select(MarketStateRow)
-        .where(
-            MarketStateRow.scope == scope,
-            MarketStateRow.symbol == symbol,
-            MarketStateRow.severity != Severity.CRITICAL.value,
-        )
-        .order_by(MarketStateRow.ts.desc())
-        .limit(1)
-    )
-    row = await session.scalar(query)
-    return _stored_state(row) if row else None
-
-
-def _stored_state(row: MarketStateRow) -> StoredMarketState:
-    values = {name: getattr(row, name) for name in StoredMarketState.model_fields if hasattr(row, name)}
-    return StoredMarketState.model_validate({**values, "timestamp": row.ts, "simulation_id": row.scope or None})
+async def median_spread(
+    session: AsyncSession, origin: Origin, symbol: str, start: datetime, end: datetime
+) -> float | None:
+    """Return the median of the relative spreads of the newest 1,000 states of [start, end), None of fewer than ten."""
+    values = {
+        "scope": origin.scope,
+        "source": origin.source,
+        "symbol": symbol,
+        "start": start,
+        "end": end,
+        "most": _MOST_SPREADS,
+    }
+    found = (await session.scalars(_SPREADS, values)).all()
+    return median(found) if len(found) >= _FEWEST_SPREADS else None

@@ -229,3 +229,15 @@ def test_a_missing_or_hostile_correlation_id_is_replaced(desk: Desk, given: str 
     (made,) = desk.risk.header(CORRELATION)
     assert re.fullmatch(r"[0-9a-f]{32}", made)
     assert answer.headers.get_list(CORRELATION) == [made]
+
+
+def test_the_quality_report_is_also_where_it_was_looked_for_of_old(
+    upstreams: dict[str, tuple[Upstream, str]],
+) -> None:
+    ml, url = upstreams["ml"]
+    with desk_of(upstreams, marketdata=url) as desk:
+        ml.forget()
+        assert desk.client.get("/api/data-quality?x=1").text == "ml"
+        assert ml.last[0]["raw_path"] == b"/api/v1/marketdata/quality/report"
+        assert ml.last[0]["query_string"] == b"x=1"
+        assert desk.client.get("/api/data-quality/more").text == "page /api/data-quality/more"

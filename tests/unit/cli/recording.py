@@ -40,6 +40,7 @@ def dataset(records: Sequence[Record], *, name: str = "aaa-1m", zone: str = "UTC
         symbol=traded.symbol,
         source="test",
         timezone=ZoneInfo(zone),
+        calendar="24x7",
         interval="1m" if bars else None,
         instrument=traded,
         files=(Path("none"),),

@@ -1,5 +1,6 @@
 """The command line itself: help, keys, bad values."""
 
+import json
 import os
 import stat
 import subprocess
@@ -11,6 +12,7 @@ from typer.testing import CliRunner
 
 from cli.main import app
 from cli.paths import ROOT
+from cli.training.sample import SAMPLE
 from shared.api_keys import key_id_of, list_keys
 from shared.roles import Role
 from shared.version import VERSION
@@ -38,7 +40,19 @@ def test_help_lists_every_command_and_imports_none_of_them() -> None:
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
     loaded, _, shown = done.stdout.partition("\n")
     assert loaded == ""
-    for name in ("up", "replay", "status", "kill", "emergency-stop", "keys", "migrate", "train", "verify", "health"):
+    for name in (
+        "up",
+        "replay",
+        "ingest",
+        "status",
+        "kill",
+        "emergency-stop",
+        "keys",
+        "migrate",
+        "train",
+        "verify",
+        "health",
+    ):
         assert f" {name} " in shown
 
 
@@ -46,6 +60,22 @@ def test_a_commands_help_is_its_own() -> None:
     shown = run(app, ["replay", "--help"])
     assert shown.exit_code == 0
     assert "--simulation-id" in shown.output
+
+
+def test_what_a_folder_holds_is_listed_without_any_suite() -> None:
+    shown = run(app, ["ingest", str(SAMPLE), "--dry-run"])
+    assert shown.exit_code == 0, shown.output
+    said = "lean-equity-goog-1m: bars 1m of GOOG, source lean.equity.usa, calendar XNYS"
+    assert f"{said}\n    {SAMPLE}/lean/equity/usa/minute/goog/20151224_trade.zip\n" in shown.output
+    told = json.loads(run(app, ["ingest", str(SAMPLE), "--dry-run", "--json", "--only", "index-vix-1d"]).output)
+    assert [(each["name"], each["kind"], each["calendar"]) for each in told] == [("index-vix-1d", "bars", "XNYS")]
+
+
+def test_a_folder_without_data_or_a_dataset_that_is_none_is_refused(tmp_path: Path) -> None:
+    assert run(app, ["ingest", str(tmp_path), "--dry-run"]).exit_code == 1
+    assert run(app, ["ingest", str(tmp_path / "none")]).exit_code == 1
+    assert run(app, ["ingest", str(SAMPLE), "--dry-run", "--only", "nothing"]).exit_code == 2
+    assert run(app, ["ingest", str(SAMPLE), "--simulation-id", "a b"]).exit_code == 2
 
 
 def test_the_version_is_printed() -> None:

@@ -110,7 +110,7 @@ def test_empty_cells_are_absent_and_zeros_are_kept(tmp_path: Path) -> None:
         ask=Decimal("12.5"),
         ask_quantity=Decimal(65),
     )
-    assert (put.change_in_open_interest, put.implied_volatility, put.bid) == (Decimal(-6), 19.88, Decimal("5.7"))
+    assert (put.change_in_open_interest, put.implied_volatility, put.bid) == (Decimal(-6), 0.1988, Decimal("5.7"))
     assert (state.total_call_oi, state.total_put_oi, state.spot_price) == (Decimal(0), Decimal(111), Decimal(25000))
     assert bad == []
 
@@ -132,7 +132,7 @@ def test_several_spots_give_that_of_most_rows_and_a_report_and_keep_all_quotes(t
         chain_row(spot=s, strike=k, call=leg) for s, k in (("0", "24000"), ("25000.5", "25000"), ("25000.50", "26000"))
     ]
     (state,), bad = chains(tmp_path, *rows)
-    assert state.spot_price == Decimal("25000.5")
+    assert (state.spot_price, state.spot_prices) == (Decimal("25000.5"), [Decimal("25000.5"), Decimal(0)])
     assert len(state.option_chain or []) == 3
     assert [(b.line, b.reason.startswith("the underlying is 0,")) for b in bad] == [(2, True)]
 

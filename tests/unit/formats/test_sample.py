@@ -56,7 +56,8 @@ def content(path: Path) -> object:
     if path.suffix == ".zip":
         with zipfile.ZipFile(path) as archive:
             return {name: archive.read(name) for name in archive.namelist()}
-    return gzip.decompress(path.read_bytes())
+    packed = path.read_bytes()
+    return gzip.decompress(packed) if path.suffix == ".gz" else packed
 
 
 def test_the_readme_names_every_file_with_its_hash() -> None:

@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from shared.tasks import stop
+from shared.tasks import finish, stop
 
 pytestmark = pytest.mark.unit
 
@@ -42,3 +42,28 @@ async def test_a_task_that_ended_needs_no_stop() -> None:
     task = asyncio.create_task(asyncio.sleep(0))
     await task
     await stop(task)
+
+
+async def test_what_cleans_up_comes_to_its_end_however_often_it_is_cancelled() -> None:
+    done = False
+
+    async def clean() -> None:
+        nonlocal done
+        await asyncio.sleep(0.05)
+        done = True
+
+    task = asyncio.create_task(finish(clean()))
+    for _ in range(5):
+        await asyncio.sleep(0.005)
+        task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert done
+
+
+async def test_what_cleaning_up_failed_with_is_not_lost() -> None:
+    async def failing() -> None:
+        raise RuntimeError("it failed")
+
+    with pytest.raises(RuntimeError, match="it failed"):
+        await finish(failing())

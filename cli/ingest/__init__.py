@@ -1,0 +1,1 @@
+"""Take whole folders of market data in, over REST."""

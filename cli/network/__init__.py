@@ -1,0 +1,1 @@
+"""How each source of market data is reached, step by step."""

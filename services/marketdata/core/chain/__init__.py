@@ -1,0 +1,1 @@
+"""Judge market states: an underlying and its option chain at one moment."""

@@ -1,0 +1,1 @@
+"""Sources of market data: calls, breaker, health and which one is active; time and chance are passed in."""

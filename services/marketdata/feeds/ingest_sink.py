@@ -1,0 +1,57 @@
+"""Where the batches of sources driven here go: the way that posted ones go, without HTTP in between."""
+
+from collections.abc import Callable
+
+from services.marketdata.feeds.connector import Batch, rows_of
+from services.marketdata.handlers import ingest, states
+from services.marketdata.rows.forms import JSON, From, in_thread
+from services.marketdata.rows.kinds import BARS, FUNDING_RATES, LIQUIDATIONS, ORDER_BOOKS, TICKS, RowKind
+from services.marketdata.store import Partitions
+from shared.clock import Clock
+from shared.database import Database
+from shared.problems import Unprocessable
+from shared.schemas.market_events import FundingRateBatch, LiquidationBatch, OrderBookBatch, TickBatch
+from shared.schemas.marketdata import BarBatch, IngestResult, MarketStateBatch, RejectedRow
+
+_KINDS: dict[type[Batch], RowKind] = {
+    BarBatch: BARS,
+    TickBatch: TICKS,
+    OrderBookBatch: ORDER_BOOKS,
+    FundingRateBatch: FUNDING_RATES,
+    LiquidationBatch: LIQUIDATIONS,
+}
+
+
+class IngestSink:
+    """Judges and stores a batch in a transaction of its own; `stored` is called once it is committed."""
+
+    def __init__(self, database: Database, partitions: Partitions, clock: Clock, stored: Callable[[], None]) -> None:
+        self._database = database
+        self._partitions = partitions
+        self._clock = clock
+        self._stored = stored
+
+    async def __call__(self, batch: Batch) -> IngestResult:
+        """Return what became of a batch. Raises what the database raises: it is then offered again."""
+        try:
+            async with self._database.session() as session:
+                if isinstance(batch, MarketStateBatch):
+                    result = await states.ingest_states(session, self._partitions, batch, self._clock.now())
+                else:
+                    kind = _KINDS[type(batch)]
+                    body = batch.model_dump_json().encode()
+                    rows = await in_thread(kind, JSON, body, From(None, None))
+                    result = await ingest.ingest_rows(
+                        session, self._partitions, kind, rows, "lenient", self._clock.now()
+                    )
+        except Unprocessable as error:
+            # Offered again it would be refused again, and hold up all that comes after it.
+            return _refused(batch, str(error))
+        self._stored()
+        return result
+
+
+def _refused(batch: Batch, reason: str) -> IngestResult:
+    rows = len(rows_of(batch))
+    rejected = [RejectedRow(index=index, reason=reason) for index in range(rows)]
+    return IngestResult(received=rows, stored=0, unchanged=0, rejected_count=rows, rejected=rejected, published=0)

@@ -1,0 +1,22 @@
+"""What is measured of sources."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+STATE = Gauge("marketdata_feed_state", "1 for the state a source is in.", ["source", "state"])
+SCORE = Gauge("marketdata_feed_score", "How far a source can be relied on, 0 to 1.", ["source"])
+CIRCUIT = Gauge("marketdata_feed_circuit", "1 for the state a source's circuit breaker is in.", ["source", "state"])
+ACTIVE = Gauge("marketdata_feed_active", "1 for the source that is the active one.", ["source"])
+AGE = Gauge("marketdata_feed_event_age_seconds", "Age of a source's newest event.", ["source"])
+SWITCHES = Counter("marketdata_feed_switches_total", "Changes of the active source.", ["reason"])
+CALLS = Counter("marketdata_feed_calls_total", "Calls to a source.", ["source", "outcome"])
+CALL_SECONDS = Histogram(
+    "marketdata_feed_call_seconds",
+    "Time to an answer of a source.",
+    ["source"],
+    buckets=(0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30),
+)
+ROWS = Counter("marketdata_feed_rows_total", "Rows of a source that were judged.", ["source"])
+BAD_ROWS = Counter("marketdata_feed_bad_rows_total", "Rows of a source that could not be read.", ["source"])
+NOT_TAKEN = Counter(
+    "marketdata_feed_not_taken_rows_total", "Rows of a source that could not be stored in time.", ["source"]
+)

@@ -1,0 +1,111 @@
+"""What follows from rows that were stored: marks to publish, figures of feeds, metrics and the log."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import numpy.typing as npt
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.marketdata import store
+from services.marketdata.core.catalogue import CATALOGUE, Subject
+from services.marketdata.core.finding import SEVERITIES
+from services.marketdata.metrics import ROWS, VERDICTS
+from services.marketdata.store import FeedChange, Found, Origin
+from shared.logging import Category, get_trading_logger
+from shared.schemas.base import Severity
+from shared.schemas.marketdata import MarkMessage, Verdict
+
+_LOG = get_trading_logger("keelson.marketdata.quality", Category.MARKET_DATA)
+# Those found on rows themselves; the others are of a whole stream, and ended by whoever watches it.
+OF_STREAMS = frozenset(
+    {
+        "stale_age", "clock_frozen", "gap", "duplicate", "out_of_order", "cross_source", "row_volume", "response_time",
+        "failure_rate", "clock_skew",
+    }
+)  # fmt: skip
+_OF_ROWS = {
+    subject: [code for code, check in CATALOGUE.items() if subject in check.subjects and code not in OF_STREAMS]
+    for subject in Subject
+}
+# A state that only repeats itself is stale by its own content; that none comes is the monitor's.
+_OF_ROWS[Subject.MARKET_STATE].append("stale_age")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+async def publish(session: AsyncSession, marks: Sequence[MarkMessage]) -> None:
+    """Queue marks in their order."""
+    if marks:
+        await store.put_marks(session, [mark.model_dump_json() for mark in marks])
+
+
+def usable(marks: Sequence[MarkMessage]) -> int:
+    """Return how many marks may be traded on."""
+    return sum(1 for mark in marks if mark.severity is not Severity.CRITICAL)
+
+
+async def count_feed(
+    session: AsyncSession,
+    origin: Origin,
+    codes: npt.NDArray[np.int64],
+    symbols: Sequence[str],
+    severities: npt.NDArray[np.int16],
+    moments: npt.NDArray[np.int64],
+) -> None:
+    """Add new rows to the figures of their feed; `codes` are their symbols' places, `moments` microseconds."""
+    if not len(codes):
+        return
+    rows, warning, critical = (
+        np.bincount(codes[chosen], minlength=len(symbols)).tolist()
+        for chosen in (severities >= 0, severities == 1, severities == 2)
+    )
+    last = np.full(len(symbols), np.iinfo(np.int64).min)
+    np.maximum.at(last, codes, moments)
+    changes = {
+        symbol: FeedChange(rows[n], warning[n], critical[n], _EPOCH + timedelta(microseconds=int(last[n])))
+        for n, symbol in enumerate(symbols)
+        if rows[n]
+    }
+    await store.count_feed(session, origin, changes)
+
+
+def count_rows(kind: str, stored: int, unchanged: int, rejected: int, severities: npt.NDArray[np.int16]) -> None:
+    """Count what became of the rows of a batch."""
+    for outcome, number in (("stored", stored), ("unchanged", unchanged), ("rejected", rejected)):
+        if number:
+            ROWS.labels(kind, outcome).inc(number)
+    for place, number in enumerate(np.bincount(severities, minlength=len(SEVERITIES)).tolist()):
+        if number:
+            VERDICTS.labels(kind, SEVERITIES[place].value).inc(number)
+
+
+def log_critical(source: str, verdicts: Sequence[Verdict]) -> None:
+    """Log one line for each symbol with critical rows."""
+    by_symbol: dict[str, set[str]] = {}
+    for verdict in verdicts:
+        if verdict.severity is Severity.CRITICAL:
+            by_symbol.setdefault(verdict.symbol, set()).update(issue.code for issue in verdict.issues)
+    for symbol, codes in by_symbol.items():
+        _LOG.log_data_quality(symbol=symbol, severity=Severity.CRITICAL, findings=sorted(codes), source=source)
+
+
+async def keep_issues(
+    session: AsyncSession, origin: Origin, subject: Subject, symbols: Sequence[str], verdicts: Sequence[Verdict]
+) -> None:
+    """Keep what was found of a batch as issues, and end those of its symbols that were not found again."""
+    found: dict[tuple[str, str], Found] = {}
+    for verdict in verdicts:
+        for issue in verdict.issues:
+            known = found.get((verdict.symbol, issue.code))
+            if known is None:
+                found[verdict.symbol, issue.code] = Found(
+                    verdict.symbol, subject.value, issue, 1, verdict.ts, verdict.ts
+                )
+                continue
+            known.count += 1
+            if SEVERITIES.index(issue.severity) >= SEVERITIES.index(known.issue.severity):
+                known.issue = issue
+            if verdict.ts is not None:
+                known.first_ts = min(known.first_ts or verdict.ts, verdict.ts)
+                known.last_ts = max(known.last_ts or verdict.ts, verdict.ts)
+    await store.put_issues(session, origin, subject.value, symbols, _OF_ROWS[subject], list(found.values()))

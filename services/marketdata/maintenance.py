@@ -1,0 +1,62 @@
+"""Keep what is to be kept, and no more: retention, and a word on how it went."""
+
+import asyncio
+
+from services.marketdata import store
+from services.marketdata.core.catalogue import Subject
+from services.marketdata.store import TABLES, Partitions
+from shared.clock import Clock
+from shared.database import UNAVAILABLE, Database
+from shared.logging import Category, get_trading_logger
+
+_LOG = get_trading_logger("keelson.marketdata.maintenance", Category.MARKET_DATA)
+_POLICY = "retention"
+_EVERY_SECONDS = 3_600.0
+
+
+class Maintenance:
+    """Remove rows that are no longer kept. On TimescaleDB's community edition its own policy does."""
+
+    def __init__(self, database: Database, partitions: Partitions, clock: Clock) -> None:
+        self._database = database
+        self._partitions = partitions
+        self._clock = clock
+
+    async def run(self) -> None:
+        """Work for ever, whatever fails meanwhile."""
+        while True:
+            try:
+                await self.once()
+            except UNAVAILABLE as error:
+                _LOG.warning("retention waits", reason=type(error).__name__)
+            except Exception:  # disks fill while nobody removes anything
+                _LOG.exception("retention failed")
+            await asyncio.sleep(_EVERY_SECONDS)
+
+    async def once(self) -> None:
+        """Remove what is no longer kept of each kind of rows. Raises UNAVAILABLE."""
+        rung = await self._partitions.rung()
+        for subject, table in TABLES.items():
+            if rung.aggregates:
+                async with self._database.session() as session:
+                    if await store.set_policy(session, table, self._partitions.retention.keep(subject)):
+                        _LOG.info("retention was set", table=table.name)
+                continue
+            await self._remove(subject)
+        self._partitions.forget()
+
+    async def _remove(self, subject: Subject) -> None:
+        now = self._clock.now()
+        horizon = self._partitions.retention.horizon(subject, now)
+        if horizon is None:
+            return
+        table = TABLES[subject]
+        async with self._database.session() as session:
+            if await store.waits_to_be_rolled_up(session, horizon):
+                await store.note_run(session, _POLICY, table.name, now, False, "rows still wait to be rolled up")
+                return
+            gone = await store.remove_before(session, await self._partitions.rung(), table, horizon)
+            detail = f"removed {', '.join(gone)}" if gone else "nothing to remove"
+            await store.note_run(session, _POLICY, table.name, now, True, detail)
+        if gone:
+            _LOG.info("rows were removed that are no longer kept", table=table.name, partitions=len(gone))

@@ -1,0 +1,83 @@
+"""The kinds of rows that are taken in: what one is on the wire, and its columns."""
+
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+from services.marketdata.core.catalogue import Subject
+from shared.schemas.base import Contract
+from shared.schemas.market_events import FundingRate, Liquidation, OrderBook, Tick
+from shared.schemas.marketdata import Bar
+
+MONEY = pa.decimal128(28, 10)
+TIME = pa.timestamp("us", "UTC")
+TEXT = pa.string()
+
+_SERIES = (("symbol", TEXT), ("ts", TIME))
+
+
+@dataclass(frozen=True)
+class RowKind:
+    """A kind of rows: `plural` is its field of a JSON batch, `columns` are in the order of the wire contract."""
+
+    subject: Subject
+    plural: str
+    model: type[Contract]
+    columns: tuple[tuple[str, pa.DataType], ...]
+    optional: frozenset[str] = frozenset()
+    # Read row by row: its fields hold more than one value each.
+    nested: bool = False
+    schema: pa.Schema = field(init=False)
+
+    def __post_init__(self) -> None:
+        fields = [pa.field(name, kind, nullable=name in self.optional) for name, kind in self.columns]
+        object.__setattr__(self, "schema", pa.schema(fields))
+
+    @property
+    def name(self) -> str:
+        """Return the name of one row."""
+        return self.subject.value
+
+
+BARS = RowKind(
+    Subject.BAR,
+    "bars",
+    Bar,
+    (
+        ("symbol", TEXT),
+        ("interval", TEXT),
+        ("ts", TIME),
+        *((name, MONEY) for name in ("open", "high", "low", "close", "volume", "amount")),
+    ),
+    optional=frozenset({"amount"}),
+)
+TICKS = RowKind(
+    Subject.TICK,
+    "ticks",
+    Tick,
+    (*_SERIES, ("trade_id", TEXT), ("price", MONEY), ("quantity", MONEY), ("aggressor", TEXT)),
+    optional=frozenset({"aggressor"}),
+)
+ORDER_BOOKS = RowKind(
+    Subject.ORDER_BOOK,
+    "order_books",
+    OrderBook,
+    (*_SERIES, ("bids", TEXT), ("asks", TEXT), ("sequence", pa.int64()), ("previous_sequence", pa.int64())),
+    optional=frozenset({"sequence", "previous_sequence"}),
+    nested=True,
+)
+FUNDING_RATES = RowKind(
+    Subject.FUNDING_RATE,
+    "funding_rates",
+    FundingRate,
+    (*_SERIES, ("rate", MONEY), ("interval_hours", pa.int16()), ("mark_price", MONEY)),
+    optional=frozenset({"interval_hours", "mark_price"}),
+)
+LIQUIDATIONS = RowKind(
+    Subject.LIQUIDATION,
+    "liquidations",
+    Liquidation,
+    (*_SERIES, ("side", TEXT), ("price", MONEY), ("quantity", MONEY), ("liquidation_id", TEXT)),
+    optional=frozenset({"liquidation_id"}),
+)
+KINDS = (BARS, TICKS, ORDER_BOOKS, FUNDING_RATES, LIQUIDATIONS)

@@ -1,0 +1,162 @@
+"""Read rows of one symbol, oldest first: as Python's own values, or as CSV that PostgreSQL writes itself."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.marketdata.core.catalogue import Subject
+from services.marketdata.store.put import driver
+from services.marketdata.store.tables import TABLES
+from shared.schemas.marketdata import Interval
+from shared.windows import Window
+
+_CRITICAL = 2
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which rows: of a scope and symbol, in a window of time, after the last one of an earlier page.
+
+    `source` and `interval` narrow them; `timed` leaves out market states that do not say when they were; `known_at`
+    shows them as they were known at a moment; `roll_up` is the view to take bars from that were not sent as such.
+    """
+
+    subject: Subject
+    scope: str
+    symbol: str
+    window: Window
+    limit: int
+    after: tuple[datetime, Sequence[str | int]] | None = None
+    source: str | None = None
+    interval: Interval | None = None
+    timed: bool = False
+    known_at: datetime | None = None
+    roll_up: str | None = None
+
+
+async def read_rows(session: AsyncSession, wanted: Wanted) -> list[dict[str, Any]]:
+    """Return rows with every column of their table."""
+    connection = await driver(session)
+    async with connection.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(_query(wanted, _columns(wanted)))
+        return await cursor.fetchall()
+
+
+async def read_csv(session: AsyncSession, wanted: Wanted, columns: Mapping[str, str]) -> tuple[bytes, int]:
+    """Return rows as CSV with a header, and how many; `columns` are SQL by the names that the header gives them."""
+    connection = await driver(session)
+    shown = SQL(", ").join(SQL("{} AS {}").format(SQL(expression), Identifier(n)) for n, expression in columns.items())
+    found = _query(wanted, _columns(wanted))
+    query = SQL("COPY (SELECT {} FROM ({}) AS found) TO STDOUT (FORMAT CSV, HEADER)").format(shown, found)
+    blocks = []
+    async with connection.cursor() as cursor:
+        async with cursor.copy(query) as copy:
+            async for block in copy:
+                blocks.append(bytes(block))
+        return b"".join(blocks), cursor.rowcount
+
+
+async def latest_at(
+    session: AsyncSession, wanted: Wanted, at: datetime | None, since: datetime | None
+) -> dict[str, Any] | None:
+    """Return the newest row at or before a moment that can be trusted, None where none is as new as `since`."""
+    table = TABLES[wanted.subject]
+    chosen = [*_chosen(wanted), SQL("severity < {}").format(Literal(_CRITICAL))]
+    if at is not None:
+        chosen.append(SQL("ts <= {}").format(Literal(at)))
+    if since is not None:
+        chosen.append(SQL("ts >= {}").format(Literal(since)))
+    query = SQL("SELECT {} FROM {} WHERE {} ORDER BY ts DESC LIMIT 1").format(
+        _names(table.columns), Identifier("marketdata", table.name), _of_table(wanted, chosen)
+    )
+    connection: psycopg.AsyncConnection[Any] = await driver(session)
+    async with connection.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(query)
+        return await cursor.fetchone()
+
+
+def _columns(wanted: Wanted) -> tuple[str, ...]:
+    return (*TABLES[wanted.subject].columns, *(("bars",) if wanted.roll_up else ()))
+
+
+def _names(names: Sequence[str]) -> Composed:
+    return SQL(", ").join(map(Identifier, names))
+
+
+def _chosen(wanted: Wanted) -> list[Composable]:
+    found: list[Composable] = [
+        SQL("scope = {}").format(Literal(wanted.scope)),
+        SQL("symbol = {}").format(Literal(wanted.symbol)),
+    ]
+    if wanted.source is not None:
+        found.append(SQL("source = {}").format(Literal(wanted.source)))
+    if wanted.timed and wanted.subject is Subject.MARKET_STATE:
+        found.append(SQL("timestamp IS NOT NULL"))
+    return found
+
+
+def _of_table(wanted: Wanted, chosen: Sequence[Composable]) -> Composed:
+    """Return what chooses rows of the table; a roll-up has one interval only."""
+    narrowed = [SQL("interval = {}").format(Literal(wanted.interval))] if wanted.interval is not None else []
+    return SQL(" AND ").join([*chosen, *narrowed])
+
+
+def _query(wanted: Wanted, columns: Sequence[str]) -> Composed:
+    table = TABLES[wanted.subject]
+    chosen, order = _chosen(wanted), tuple(name for name in table.key[1:] if name not in ("symbol", "interval"))
+    start, end = wanted.window
+    if start is not None:
+        chosen.append(SQL("ts >= {}").format(Literal(start)))
+    if end is not None:
+        chosen.append(SQL("ts < {}").format(Literal(end)))
+    if wanted.after is not None:
+        moment, rest = wanted.after
+        place = SQL(", ").join(map(Literal, (moment, *rest)))
+        # Said twice: the first is what partitions are left out by.
+        chosen.append(SQL("ts >= {} AND ({}) > ({})").format(Literal(moment), _names(order), place))
+    where = _of_table(wanted, chosen)
+    rows = SQL("SELECT {} FROM {} WHERE {}").format(_names(table.columns), Identifier("marketdata", table.name), where)
+    if wanted.known_at is not None:
+        rows = SQL("{} AND ts_init <= {at} UNION ALL {} AND ts_init <= {at} AND superseded_at > {at}").format(
+            rows,
+            SQL("SELECT {} FROM {} WHERE {}").format(
+                _names(table.columns), Identifier("marketdata", table.revisions), where
+            ),
+            at=Literal(wanted.known_at),
+        )
+    if wanted.roll_up is not None:
+        rows = _with_roll_up(wanted, rows, chosen)
+    return SQL("SELECT {} FROM ({}) AS found ORDER BY {} LIMIT {}").format(
+        _names(columns), rows, _names(order), Literal(wanted.limit)
+    )
+
+
+def _with_roll_up(wanted: Wanted, rows: Composed, chosen: Sequence[Composable]) -> Composed:
+    """Return bars that were sent, and of those that were not the ones summed from finer bars."""
+    table = TABLES[Subject.BAR]
+    values: dict[str, Composable] = {
+        "interval": SQL("{} AS interval").format(Literal(wanted.interval)),
+        "revision": SQL("0 AS revision"),
+        "issues": SQL("NULL::jsonb AS issues"),
+        "ts_init": SQL("NULL::timestamptz AS ts_init"),
+    }
+    summed = SQL(", ").join(values.get(name, Identifier(name)) for name in table.columns)
+    return SQL("""
+        SELECT sent.*, NULL::bigint AS bars FROM ({rows}) AS sent
+        UNION ALL
+        SELECT {summed}, bars FROM {view} AS r WHERE {kept} AND NOT EXISTS (
+            SELECT FROM marketdata.ohlcv_bar AS b WHERE b.scope = r.scope AND b.symbol = r.symbol
+                AND b."interval" = {interval} AND b.ts = r.ts AND b.source = r.source)
+    """).format(
+        rows=rows,
+        summed=summed,
+        view=Identifier("marketdata", wanted.roll_up or ""),
+        kept=SQL(" AND ").join(chosen),
+        interval=Literal(wanted.interval),
+    )

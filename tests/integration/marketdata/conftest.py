@@ -1,0 +1,33 @@
+"""A marketdata service over HTTP, and somebody who takes folders of data in."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+
+import pytest
+
+from services.marketdata.main import create
+from services.marketdata.settings import MarketdataSettings
+from shared.roles import Role
+from tests.conftest import MakeSettings
+from tests.harness import Tokens, serving
+from tests.integration.marketdata.ingesting import Desk
+
+Serve = Callable[..., AbstractAsyncContextManager[str]]
+
+
+@pytest.fixture
+def serve(make_settings: MakeSettings) -> Serve:
+    """What serves marketdata over HTTP, again where a port is named."""
+    return lambda port=0, **settings: serving(create(make_settings(MarketdataSettings, **settings)), port)
+
+
+@pytest.fixture
+async def url(serve: Serve) -> AsyncIterator[str]:
+    async with serve() as found:
+        yield found
+
+
+@pytest.fixture
+def desk(url: str, tokens: Tokens, tmp_path: Path) -> Desk:
+    return Desk(url, tokens.by_role[Role.SERVICE], tmp_path / "var")

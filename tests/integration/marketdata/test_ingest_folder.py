@@ -1,0 +1,206 @@
+"""A whole folder taken in: twice, killed, stopped, with the service away, and nothing lost or doubled."""
+
+import asyncio
+import shutil
+import signal
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from cli.training.sample import SAMPLE
+from services.marketdata.formats.dataset import BadRow
+from services.marketdata.formats.discover import discover_all
+from shared.roles import Role
+from tests.harness import Tokens
+from tests.integration.marketdata.client import BASE
+from tests.integration.marketdata.conftest import Serve
+from tests.integration.marketdata.ingesting import Desk, Running, empty, held
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(400)]
+
+COINS = "binance_BTCUSDT_1m_2024-12.csv.gz"
+STREAM = "binance_futures_btcusdt_stream_20240808.jsonl.gz"
+MINUTES = ("--batch-rows", "100")
+
+
+@pytest.fixture
+def coins(tmp_path: Path) -> Path:
+    """A folder of four days of minutes, 5,760 in all."""
+    (tmp_path / "data").mkdir()
+    shutil.copy(SAMPLE / COINS, tmp_path / "data")
+    return tmp_path / "data"
+
+
+def records_of(folder: Path) -> dict[str, tuple[int, int]]:
+    """Return how many records each dataset of a folder has, and how many rows that none can be made of."""
+    found = {}
+    for dataset in discover_all(folder):
+        bad: list[BadRow] = []
+        found[dataset.name] = (sum(1 for _ in dataset.records(bad.append)), len(bad))
+    return found
+
+
+async def test_the_sample_twice(desk: Desk, database_url: str) -> None:
+    records = records_of(SAMPLE)
+    first = (await desk.ingest(SAMPLE)).json
+    assert {name: (told["sent"], told["bad_rows"]) for name, told in first["datasets"].items()} == records
+    assert first["complete"]
+    assert {told["ending"] for told in first["datasets"].values()} == {"taken"}
+    rows = sum(count for count, _ in records.values())
+    summed = first["total"]
+    assert (summed["sent"], summed["stored"], summed["rejected"], summed["revised"]) == (rows, rows, 0, 0)
+    after_one = held(database_url)
+    assert sum(after_one.values()) == rows
+    assert not list(desk.state.iterdir())
+    second = (await desk.ingest(SAMPLE)).json
+    assert held(database_url) == after_one
+    summed = second["total"]
+    assert (summed["sent"], summed["stored"], summed["unchanged"]) == (rows, 0, rows)
+    assert {name: (told["sent"], told["bad_rows"]) for name, told in second["datasets"].items()} == records
+    vix = second["datasets"]["index-vix-1d"]
+    assert vix["bad_rows"] == 7
+    assert "vix_daily_2014_2019.csv:13: no value of vix" in vix["first_bad_rows"][0]
+
+
+async def test_killed_in_the_middle_it_goes_on_where_it_was(desk: Desk, coins: Path, database_url: str) -> None:
+    running = await desk.start(coins, *MINUTES)
+    await running.until(lambda: running.sent() >= 1_000)
+    running.send_signal(signal.SIGKILL)
+    await running.end()
+    before = running.sent()
+    assert 1_000 <= before < 5_760
+    told = await desk.ingest(coins, *MINUTES)
+    assert f"going on after {before:,} rows" in told.err
+    (found,) = told.json["datasets"].values()
+    assert (found["sent_before"], found["sent"], found["revised"], found["rejected"]) == (before, 5_760, 0, 0)
+    assert found["stored"] + found["unchanged"] == 5_760
+    # What was being sent may have been stored and not confirmed.
+    assert found["unchanged"] in (0, 100)
+    assert sum(held(database_url).values()) == 5_760
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+async def test_stopped_it_ends_cleanly_between_two_batches(
+    desk: Desk, coins: Path, database_url: str, how: signal.Signals
+) -> None:
+    running = await desk.start(coins, *MINUTES)
+    await running.until(lambda: running.sent() >= 500)
+    running.send_signal(how)
+    told = await running.end()
+    assert told.code == 130
+    assert "Traceback" not in told.err
+    assert f"go on with: keelson ingest {coins}" in told.err
+    (found,) = told.json["datasets"].values()
+    assert found["ending"] == "stopped"
+    assert 500 <= found["sent"] < 5_760
+    assert sum(held(database_url).values()) == found["sent"] == running.sent()
+    (again,) = (await desk.ingest(coins)).json["datasets"].values()
+    assert (again["sent_before"], again["stored"], again["unchanged"]) == (found["sent"], 5_760, 0)
+
+
+async def test_again_sends_all_of_it(desk: Desk, coins: Path) -> None:
+    running = await desk.start(coins, *MINUTES)
+    await running.until(lambda: running.sent() >= 500)
+    running.send_signal(signal.SIGTERM)
+    before = (await running.end()).json["total"]["sent"]
+    (found,) = (await desk.ingest(coins, "--again")).json["datasets"].values()
+    assert (found["sent_before"], found["stored"], found["unchanged"]) == (0, 5_760 - before, before)
+
+
+async def test_rows_that_the_suite_has_lost_are_sent_again(desk: Desk, coins: Path, database_url: str) -> None:
+    running = await desk.start(coins, *MINUTES)
+    await running.until(lambda: running.sent() >= 1_000)
+    running.send_signal(signal.SIGKILL)
+    await running.end()
+    # Not in this thread: the service that it waits for runs here.
+    await asyncio.to_thread(empty, database_url)
+    told = await desk.ingest(coins, *MINUTES)
+    assert "rows of binance.spot, of which" in told.err
+    (found,) = told.json["datasets"].values()
+    assert (found["sent_before"], found["sent"]) == (0, 5_760)
+    assert sum(held(database_url).values()) == 5_760
+
+
+async def test_the_service_may_be_started_again_in_the_middle(
+    serve: Serve, tokens: Tokens, coins: Path, tmp_path: Path, database_url: str
+) -> None:
+    async with serve() as url:
+        desk = Desk(url, tokens.by_role[Role.SERVICE], tmp_path / "var")
+        running = await desk.start(coins, *MINUTES)
+        await running.until(lambda: running.sent() >= 1_000)
+    await running.said("trying again")
+    assert running.running
+    async with serve(urlsplit(url).port):
+        told = await running.end()
+    assert told.code == 0, told.err
+    assert told.json["total"]["sent"] == 5_760
+    assert sum(held(database_url).values()) == 5_760
+
+
+async def test_while_the_service_is_away_it_can_be_stopped(
+    serve: Serve, tokens: Tokens, coins: Path, tmp_path: Path
+) -> None:
+    async with serve() as url:
+        pass
+    running: Running = await Desk(url, tokens.by_role[Role.SERVICE], tmp_path / "var").start(coins)
+    await running.said("trying again")
+    running.send_signal(signal.SIGTERM)
+    async with asyncio.timeout(15):
+        told = await running.end()
+    assert told.code == 130
+
+
+@pytest.mark.parametrize("most", [20_000, 300_000])
+async def test_a_server_that_takes_shorter_bodies_gets_them(
+    serve: Serve, tokens: Tokens, tmp_path: Path, database_url: str, most: int
+) -> None:
+    async with serve(max_body_bytes=most) as url:
+        desk = Desk(url, tokens.by_role[Role.SERVICE], tmp_path / "var")
+        only = ("--only", "binance-btcusdt-1m", "--only", "lean-equity-goog-quotes")
+        told = (await desk.ingest(SAMPLE, *only)).json
+        assert told["total"]["stored"] == 5_760 + 260
+        assert sum(held(database_url).values()) == 5_760 + 260
+
+
+async def test_one_dataset_that_is_refused_keeps_no_other_from_being_taken(
+    desk: Desk, coins: Path, database_url: str
+) -> None:
+    # The same trade at two prices: refused as a whole where strict, else named.
+    lines = [f"1570752011620,{number},,sell,1,1,1" for number in range(20)]
+    text = "\n".join(["timestamp,id,type,side,price,amount,cost", *lines, "1570752011620,19,,sell,2,1,1"])
+    (coins / "binance_XRPUSDT_trades.csv").write_text(text)
+    told = await desk.ingest(coins, "--strict", code=1)
+    found = told.json["datasets"]
+    assert not told.json["complete"]
+    assert found["binance-btcusdt-1m"]["ending"] == "taken"
+    assert found["binance-xrpusdt-trades"]["ending"] == "failed"
+    assert "422" in found["binance-xrpusdt-trades"]["error"]
+    assert sum(held(database_url).values()) == 5_760
+    told = await desk.ingest(coins)
+    found = told.json["datasets"]
+    assert found["binance-btcusdt-1m"]["ending"] == "taken before"
+    assert (found["binance-xrpusdt-trades"]["stored"], found["binance-xrpusdt-trades"]["rejected"]) == (20, 1)
+    assert "differs from row 19" in told.err
+
+
+async def test_without_a_key_that_may_feed_nothing_is_tried_twice(
+    url: str, tokens: Tokens, coins: Path, tmp_path: Path
+) -> None:
+    desk = Desk(url, tokens.by_role[Role.VIEWER], tmp_path / "var")
+    told = await desk.ingest(coins, code=1)
+    assert "403" in told.err
+
+
+async def test_where_a_symbol_is_traded_is_said_unless_an_officer_said_it(desk: Desk, url: str, tokens: Tokens) -> None:
+    async with httpx.AsyncClient(base_url=url + BASE) as http:
+        officer = tokens.auth(Role.RISK_OFFICER)
+        said = await http.put("/symbols/VIX", json={"calendar": "XNAS", "price_limit": 0.5}, headers=officer)
+        assert said.status_code == 200
+        only = ("--only", "index-vix-1d", "--only", "index-spx-1d")
+        told = await desk.ingest(SAMPLE, *only)
+        assert "VIX keeps the calendar XNAS" in told.err
+        found = {name: (await http.get(f"/symbols/{name}", headers=officer)).json() for name in ("VIX", "SPX")}
+    assert (found["VIX"]["calendar"], found["VIX"]["price_limit"]) == ("XNAS", 0.5)
+    assert found["SPX"]["calendar"] == "XNYS"

@@ -1,0 +1,253 @@
+"""Live data watched over time: silence, standstill, sources that disagree, clocks, and quiet days."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy.exc import PendingRollbackError
+
+from services.marketdata import store
+from services.marketdata.settings import MarketdataSettings
+from shared.database import Database
+from shared.roles import Role
+from tests.conftest import MakeSettings
+from tests.harness import Tokens
+from tests.integration.marketdata.client import bar, batch
+from tests.integration.marketdata.watched import NOW, SECOND, Watched, marks, watched
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+async def live(make_settings: MakeSettings, tokens: Tokens) -> AsyncIterator[Watched]:
+    settings = make_settings(MarketdataSettings, marketdata_monitor_seconds=60, marketdata_outbox_seconds=0.05)
+    async with watched(settings, tokens) as found:
+        yield found
+
+
+async def until_marked(redis_url: str, expected: tuple[str, str]) -> list[tuple[str, str]]:
+    async with asyncio.timeout(10):
+        while not (found := await marks(redis_url)) or found[-1] != expected:
+            await asyncio.sleep(0.02)
+    return found
+
+
+async def test_a_feed_that_ends_is_stale_until_it_goes_on(live: Watched, redis_url: str) -> None:
+    await live.feed(price="101.5")
+    await live.look()
+    assert await live.issues() == {}
+    await live.look(minutes=6)
+    assert await live.issues() == {"stale_age a": "warning"}
+    # Whoever takes over knows what was known.
+    live.restart()
+    await live.look(minutes=5)
+    assert await live.issues() == {"stale_age a": "critical"}
+    await until_marked(redis_url, ("101.5", "critical"))
+    for _ in range(3):
+        await live.look(seconds=5)
+    (issue,) = await live.client.all("/quality/issues?code=stale_age")
+    assert issue["count"] == 5
+    assert issue["duration_seconds"] == 315
+    await live.tick(price="101.52")
+    found = await until_marked(redis_url, ("101.52", "ok"))
+    assert [severity for _, severity in found].count("critical") == 1
+    await live.look(seconds=5)
+    assert await live.issues() == {}
+
+
+async def test_silence_of_one_source_blocks_nobody_who_has_another(live: Watched, redis_url: str) -> None:
+    for _ in range(20):
+        live.clock.advance(10 * SECOND)
+        await live.tick(source="a")
+        await live.tick(source="b")
+    for _ in range(70):
+        live.clock.advance(10 * SECOND)
+        await live.tick(source="b")
+    await live.look()
+    assert await live.issues() == {"stale_age a": "critical"}
+    await live.tick(source="b", price="100.02")
+    found = await until_marked(redis_url, ("100.02", "ok"))
+    assert "critical" not in {severity for _, severity in found}
+
+
+async def test_history_is_neither_stale_nor_judged_as_a_stream(live: Watched) -> None:
+    for n in range(0, 600, 100):
+        rows = [bar(k) for k in range(-9_000 + n, -8_900 + n) if k % 50]
+        await live.client.post("/bars", batch(*rows, *rows[:30], simulation_id=None))
+        live.clock.advance(timedelta(minutes=5))
+    for hours in (0, 1, 24, 100):
+        await live.look(hours=hours)
+        assert await live.issues() == {}
+    found = await live.client.all("/gaps?symbol=X&interval=1m")
+    assert len(found) == 11
+    assert {gap["bars"] for gap in found} == {1}
+
+
+async def test_a_night_and_a_holiday_are_no_silence(live: Watched, tokens: Tokens) -> None:
+    await live.put("/symbols/X", {"calendar": "XNSE"}, tokens.auth(Role.RISK_OFFICER))
+    await live.put(
+        "/calendars/XNSE/overrides/2024-01-03",
+        {"kind": "closed", "reason": "a holiday"},
+        tokens.auth(Role.RISK_OFFICER),
+    )
+    live.clock.set(NOW.replace(hour=9, minute=55))
+    await live.feed(minutes=4.5)
+    while live.clock.now() < NOW.replace(day=4, hour=3, minute=48):
+        await live.look(hours=1) if live.clock.now() < NOW.replace(day=4, hour=2) else await live.look(minutes=20)
+        if live.clock.now() < NOW.replace(day=4, hour=3, minute=45):
+            assert await live.issues() == {}
+    live.clock.set(NOW.replace(day=4, hour=3, minute=56))
+    await live.look()
+    assert await live.issues() == {"stale_age a": "critical"}
+
+
+async def test_a_symbol_that_trades_seldom_is_judged_by_its_pace(live: Watched) -> None:
+    await live.feed(minutes=180, every=9 * 60)
+    await live.look(minutes=20)
+    assert await live.issues() == {}
+    await live.look(minutes=8)
+    assert await live.issues() == {"stale_age a": "critical"}
+
+
+async def test_a_clock_that_stands_still(live: Watched) -> None:
+    await live.feed()
+    still = live.clock.now().isoformat()
+    for n in range(1, 40):
+        live.clock.advance(10 * SECOND)
+        await live.tick(ts=still, trade_id=str(n))
+    await live.look()
+    assert (await live.issues())["clock_frozen a"] == "critical"
+    await live.feed(minutes=0.1)
+    await live.look()
+    assert await live.issues() == {}
+
+
+async def test_the_same_batch_again_is_no_repeat_and_rows_twice_in_one_are(live: Watched) -> None:
+    def ticks(minute: int, number: int) -> list[dict[str, Any]]:
+        start = live.clock.now() - timedelta(seconds=number)
+        return [
+            {
+                "symbol": "X", "ts": (start + n * SECOND).isoformat(), "price": "100", "quantity": "1",
+                "trade_id": f"{minute}-{n}",
+            }
+            for n in range(number)
+        ]  # fmt: skip
+
+    for minute in range(3):
+        live.clock.advance(timedelta(minutes=1))
+        rows = ticks(minute, 50)
+        for _ in range(5):
+            await live.client.post("/ticks", {"source": "a", "ticks": rows})
+    await live.look()
+    assert await live.issues() == {}
+    live.clock.advance(timedelta(minutes=1))
+    rows = ticks(9, 50)
+    await live.client.post("/ticks", {"source": "a", "ticks": [*rows, *rows[:5]]})
+    await live.look()
+    assert await live.issues() == {"duplicate a": "warning"}
+    live.clock.advance(timedelta(minutes=1))
+    rows = ticks(10, 50)
+    await live.client.post("/ticks", {"source": "a", "ticks": [*rows[25:], *rows[:25]]})
+    await live.look()
+    assert await live.issues() == {"duplicate a": "warning", "out_of_order a": "critical"}
+
+
+async def test_sources_that_disagree(live: Watched, redis_url: str) -> None:
+    for price_of_b, expected in (("100.05", {}), ("100.5", "warning"), ("102", "critical"), ("100", {})):
+        for _ in range(20):
+            live.clock.advance(5 * SECOND)
+            await live.tick(source="a", price="100")
+            await live.tick(source="b", price=price_of_b)
+        await live.look()
+        found = {code: severity for code, severity in (await live.issues()).items() if code.startswith("cross")}
+        assert found == ({} if not expected else {f"cross_source {source}": expected for source in "ab"})
+    assert "critical" in {severity for _, severity in await marks(redis_url)}
+    # A third one shows which of them is off.
+    for _ in range(20):
+        live.clock.advance(5 * SECOND)
+        for source, price in (("a", "100"), ("b", "100.01"), ("c", "101.5")):
+            await live.tick(source=source, price=price)
+    await live.look()
+    assert {code for code in await live.issues() if code.startswith("cross")} == {"cross_source c"}
+
+
+async def test_a_skew_is_learnt_and_future_is_what_lies_beyond_it(live: Watched) -> None:
+    first = await live.tick(age=-3)
+    assert first["verdicts"][0]["issues"][0]["code"] == "future_timestamp"
+    await live.feed(minutes=1.5, every=1, age=-3)
+    await live.look(seconds=0)
+    assert (await live.issues("open=true&code=clock_skew")) == {"clock_skew a": "critical"}
+    live.clock.advance(SECOND)
+    assert (await live.tick(age=-3))["flagged"] == 0
+    assert (await live.tick(age=-5))["verdicts"][0]["issues"][0]["value"] == pytest.approx(2.0, abs=0.01)
+
+
+async def test_updates_missing_between_two_batches(live: Watched) -> None:
+    async def book(sequence: int, previous: int | None) -> Any:
+        live.clock.advance(SECOND)
+        row = {
+            "symbol": "X", "ts": live.clock.now().isoformat(), "bids": [["99", "1"]], "asks": [["101", "1"]],
+            "sequence": sequence, "previous_sequence": previous,
+        }  # fmt: skip
+        return row, await live.client.post("/order-books", {"source": "a", "order_books": [row]})
+
+    await book(10, 9)
+    assert (await book(12, 10))[1]["flagged"] == 0
+    row, broken = await book(20, 17)
+    (issue,) = broken["verdicts"][0]["issues"]
+    assert (issue["code"], issue["severity"], issue["value"]) == ("sequence_break", "critical", 5.0)
+    assert broken["published"] == 0
+    assert await live.issues() == {"sequence_break a": "critical"}
+    # Sent again it is judged as it was.
+    again = await live.client.post("/order-books", {"source": "a", "order_books": [row]})
+    assert (again["unchanged"], again["verdicts"][0]["issues"][0]["value"]) == (1, 5.0)
+    assert (await book(21, 20))[1]["published"] == 1
+    assert await live.issues() == {}
+
+
+async def test_a_slot_with_few_rows(live: Watched) -> None:
+    slot = NOW.replace(hour=5)
+    for day in range(1, 13):
+        start = slot - timedelta(days=day)
+        rows = [
+            {
+                "symbol": "X", "ts": (start + n * 20 * SECOND).isoformat(), "price": "100", "quantity": "1",
+                "trade_id": f"{day}-{n}",
+            }
+            for n in range(45)
+        ]  # fmt: skip
+        await live.client.post("/ticks", {"source": "a", "ticks": rows})
+    await live.feed(minutes=15, every=20)
+    await live.look(minutes=2)
+    assert await live.issues() == {}
+    # Of the next slot nothing is known from other days: nothing is said of it.
+    await live.feed(minutes=15, every=180)
+    await live.look(minutes=2)
+    assert await live.issues() == {}
+    live.clock.set(slot + timedelta(days=1, minutes=-1))
+    await live.feed(minutes=17, every=200)
+    await live.look()
+    assert await live.issues() == {"row_volume a": "critical"}
+
+
+async def test_one_process_watches_at_a_time_and_the_next_takes_over(database_url: str) -> None:
+    database, longest = Database(database_url, application_name="test"), timedelta(seconds=5)
+    try:
+        async with database.autocommit(longest) as first:
+            with suppress(PendingRollbackError):
+                async with database.autocommit(longest) as second:
+                    assert await store.try_monitor(first)
+                    assert not await store.try_monitor(second)
+                    await store.still_monitors(first)
+                    await store.end_monitor(first)
+                    assert await store.try_monitor(second)
+                    # A process that dies lets go with its connection.
+                    await second.invalidate()
+            async with asyncio.timeout(10):
+                while not await store.try_monitor(first):
+                    await asyncio.sleep(0.02)
+    finally:
+        await database.dispose()

@@ -1,0 +1,155 @@
+"""What is kept and for how long, on plain PostgreSQL and on TimescaleDB; and what GET /storage tells of it."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import psycopg
+import pytest
+
+from services.marketdata.core.catalogue import Subject
+from services.marketdata.core.retention import Retention
+from services.marketdata.core.widths import Span
+from services.marketdata.maintenance import Maintenance
+from services.marketdata.roll_ups import RollUps
+from services.marketdata.settings import MarketdataSettings
+from services.marketdata.store import Partitions
+from shared.clock import SystemClock
+from shared.database import Database
+from tests.conftest import MakeSettings
+from tests.harness import Tokens, plain
+from tests.integration.marketdata.client import BASE, bar, batch, client_of
+
+pytestmark = pytest.mark.integration
+CLOCK = SystemClock()
+ALWAYS = (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
+
+
+def tick(at: datetime, number: int = 1) -> dict[str, Any]:
+    return {"symbol": "X", "ts": at.isoformat(), "trade_id": str(number), "price": "100", "quantity": "1"}
+
+
+async def maintain(url: str, retention: Retention) -> None:
+    database = Database(url, application_name="test")
+    try:
+        partitions = Partitions(database, retention)
+        await RollUps(database, partitions, CLOCK, 1.0).current(Subject.TICK, Span("", "X", "", *ALWAYS))
+        await Maintenance(database, partitions, CLOCK).once()
+    finally:
+        await database.dispose()
+
+
+def count(url: str, table: str) -> int:
+    with psycopg.connect(plain(url)) as connection:
+        row = connection.execute(f"SELECT count(*) FROM marketdata.{table}".encode()).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+async def test_rows_are_removed_by_the_partition_and_their_roll_ups_stay(
+    make_settings: MakeSettings, tokens: Tokens, database_url: str
+) -> None:
+    now = CLOCK.now()
+    old, recent = now - timedelta(days=400), now - timedelta(days=3)
+    async with client_of(make_settings(MarketdataSettings), tokens) as client:
+        ticks = [tick(old, 1), tick(recent, 2)]
+        await client.post("/ticks", {"source": "one", "ticks": ticks})
+        await client.post("/ticks", {"source": "one", "ticks": [{**tick(old, 1), "price": "101"}]})
+        await client.post("/bars", batch(bar(0)))
+        assert (count(database_url, "trade_tick"), count(database_url, "trade_tick_revision")) == (2, 1)
+        before = await client.all("/trade-volume/hourly?symbol=X")
+        assert len(before) == 2
+        await maintain(database_url, Retention({Subject.TICK: 90}))
+        assert (count(database_url, "trade_tick"), count(database_url, "trade_tick_revision")) == (1, 0)
+        assert count(database_url, "ohlcv_bar") == 1
+        assert await client.all("/trade-volume/hourly?symbol=X") == before
+        storage = await client.get("/storage")
+        (run,) = [each for each in storage["policies"] if each["subject"] == "trade_tick"]
+        assert (run["policy"], run["last_status"]) == ("retention", "Success")
+        assert "removed trade_tick_" in run["detail"]
+        # Another process removed the partition: the first who misses it is told so, and the next finds a new one.
+        body = {"source": "one", "ticks": [tick(old, 9)]}
+        assert (await client.http.post(f"{BASE}/ticks", json=body)).status_code == 503
+        await client.post("/ticks", body)
+        assert count(database_url, "trade_tick") == 2
+
+
+async def test_what_waits_to_be_rolled_up_is_not_removed(
+    make_settings: MakeSettings, tokens: Tokens, database_url: str
+) -> None:
+    old = CLOCK.now() - timedelta(days=400)
+    async with client_of(make_settings(MarketdataSettings, marketdata_roll_up_seconds=3600), tokens) as client:
+        await client.post("/ticks", {"source": "one", "ticks": [tick(old)]})
+    with psycopg.connect(plain(database_url), autocommit=True) as connection:
+        connection.execute(
+            "INSERT INTO marketdata.roll_up_queue (of, scope, symbol, source, from_ts, to_ts, queued_at)"
+            " VALUES ('tick', '', 'Y', 'one', %s, %s, now())",
+            (old, old + timedelta(hours=1)),
+        )
+    await maintain(database_url, Retention({Subject.TICK: 90}))
+    assert count(database_url, "trade_tick") == 1
+    with psycopg.connect(plain(database_url)) as connection:
+        query = "SELECT succeeded, detail FROM marketdata.policy_run WHERE subject = 'trade_tick' ORDER BY run_id DESC"
+        assert connection.execute(query).fetchone() == (False, "rows still wait to be rolled up")
+
+
+async def test_what_is_older_than_is_kept_is_refused(make_settings: MakeSettings, tokens: Tokens) -> None:
+    now = CLOCK.now()
+    old, recent = now - timedelta(days=40), now - timedelta(days=3)
+    settings = make_settings(MarketdataSettings, marketdata_keep_ticks_days=30, marketdata_keep_market_states_days=30)
+    async with client_of(settings, tokens) as client:
+        answer = await client.post("/ticks", {"source": "one", "ticks": [tick(old, 1), tick(recent, 2)]})
+        assert (answer["stored"], answer["rejected_count"], answer["received"]) == (1, 1, 2)
+        assert answer["rejected"][0]["index"] == 0
+        assert "older than what is kept" in answer["rejected"][0]["reason"]
+        state = {"symbol": "X", "timestamp": old.isoformat(), "spot_price": "100"}
+        for path, body in (
+            ("/ticks", {"source": "one", "ticks": [tick(old)]}),
+            ("/market-states", {"source": "one", "states": [state]}),
+        ):
+            response = await client.http.post(BASE + path, json=body)
+            assert response.status_code == 422
+            assert "older than what is kept" in response.json()["errors"][0]["message"]
+
+
+async def test_the_storage_is_told(make_settings: MakeSettings, tokens: Tokens, series_database_url: str) -> None:
+    settings = make_settings(MarketdataSettings, database_url=series_database_url, marketdata_keep_ticks_days=1_000)
+    async with client_of(settings, tokens) as client:
+        await client.post("/bars", batch(*(bar(minute) for minute in range(100))))
+        await maintain(series_database_url, settings.retention)
+        storage = await client.get("/storage")
+        series = {each["table"]: each for each in storage["series"]}
+        assert series["ohlcv_bar"]["chunks"] == 1
+        assert series["ohlcv_bar"]["bytes"] > 0
+        assert storage["roll_ups_waiting"] == 0
+        if storage["extension_version"] is None:
+            assert storage["database"] == "postgresql"
+            return
+        assert storage["database"] == "timescaledb-community"
+        policies = {(each["policy"], each["subject"]) for each in storage["policies"]}
+        assert ("Columnstore Policy", "ohlcv_bar") in policies
+        assert ("Retention Policy", "trade_tick") in policies
+        assert ("Refresh Continuous Aggregate Policy", "ohlcv_1d_nse") in policies
+        with psycopg.connect(plain(series_database_url), autocommit=True) as connection:
+            connection.execute("SELECT compress_chunk(c) FROM show_chunks('marketdata.ohlcv_bar') AS c")
+        (packed,) = [s for s in (await client.get("/storage"))["series"] if s["table"] == "ohlcv_bar"]
+        assert packed["compressed_chunks"] == 1
+        assert packed["compression_ratio"] > 0
+        # What is compressed can be corrected, and is still read.
+        answer = await client.post("/bars", batch(bar(50, "101"), bar(200)))
+        assert (answer["stored"], answer["revised"]) == (2, 1)
+        assert len(await client.all("/bars?symbol=X&interval=1m&simulation_id=s1&limit=1000")) == 101
+
+
+async def test_a_policy_of_timescaledb_follows_the_settings(timescale_database_url: str) -> None:
+    def kept() -> list[str]:
+        with psycopg.connect(plain(timescale_database_url)) as connection:
+            rows = connection.execute(
+                "SELECT hypertable_name || ' ' || (config ->> 'drop_after') FROM timescaledb_information.jobs"
+                " WHERE proc_name = 'policy_retention' ORDER BY 1"
+            ).fetchall()
+        return [str(row[0]) for row in rows]
+
+    for days, expected in ((100, ["trade_tick 100 days"]), (200, ["trade_tick 200 days"]), (0, [])):
+        for _ in range(2):
+            await maintain(timescale_database_url, Retention({Subject.TICK: days}))
+            assert kept() == expected
