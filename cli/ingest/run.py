@@ -12,11 +12,12 @@ from typing import Protocol
 from cli.client import Api, CommandError, Refused, Unavailable
 from cli.ingest.batches import Batch, Limits, Reading, batches, form_of
 from cli.ingest.positions import Position, Positions, key_of
+from cli.where_traded import say_where_traded
 from services.marketdata.formats.dataset import AnyRecord, BadRow, Dataset, FormatError
 from services.marketdata.formats.reading import WATCH
 from shared.schemas.base import Page
 from shared.schemas.marketdata import FeedStatus, IngestResult
-from shared.schemas.quality import QualityReport, StoredSymbolProfile, SymbolProfile
+from shared.schemas.quality import QualityReport
 
 _MARKETDATA = "/api/v1/marketdata"
 _NOT_ALLOWED = frozenset({401, 403})
@@ -157,7 +158,8 @@ class Ingest:
         self._watcher.began(lane)
         try:
             if (lane.dataset.symbol, lane.dataset.calendar) not in profiled:
-                self._set_profile(lane.dataset)
+                if (told := say_where_traded(self._api, lane.dataset)) is not None:
+                    self._watcher.notice(told)
                 profiled.add((lane.dataset.symbol, lane.dataset.calendar))
             with closing(self._ahead(lane)) as ahead:
                 for batch in ahead:
@@ -228,20 +230,6 @@ class Ingest:
         if self._plan.strict and result.rejected_count:
             # The routes of states know no strictness.
             raise CommandError(f"{result.rejected_count} rows were rejected, such as {lane.first_rejected[0]}")
-
-    def _set_profile(self, dataset: Dataset[AnyRecord]) -> None:
-        """Say where the symbol is traded, unless somebody has said otherwise."""
-        if dataset.calendar is None:
-            return
-        path = f"{_MARKETDATA}/symbols/{dataset.symbol}"
-        known = self._api.get(path, StoredSymbolProfile)
-        if known.set_by is None:
-            self._api.send("PUT", path, StoredSymbolProfile, SymbolProfile(calendar=dataset.calendar))
-        elif known.calendar != dataset.calendar:
-            self._watcher.notice(
-                f"{dataset.symbol} keeps the calendar {known.calendar}, which {known.set_by} set; "
-                f"{dataset.name} is of {dataset.calendar}"
-            )
 
 
 def total(lanes: Iterable[Lane]) -> Position:

@@ -80,6 +80,7 @@ class Replay:
         started = time.monotonic()
         self._suite.require_champion()
         self._suite.set_instruments(_instruments(self.plan.datasets))
+        self._suite.set_calendars(self.plan.datasets)
         timelines = self._open()
         self._watcher.started(self.lanes)
         self._play(timelines)

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from cli.client import Api, CommandError, Refused
 from cli.replay.timeline import Step
+from cli.where_traded import say_where_traded
 from services.marketdata.formats.dataset import Dataset
 from shared.schemas.accounts import AccountCreate, AccountStatus, DayRoll
 from shared.schemas.base import Page, format_utc
@@ -44,6 +45,11 @@ class RestSuite:
     def set_instruments(self, instruments: Sequence[Instrument]) -> None:
         """Tell risk what is traded."""
         self._api.send("PUT", f"{_RISK}/instruments", dict[str, int], InstrumentBatch(instruments=list(instruments)))
+
+    def set_calendars(self, datasets: Sequence[Dataset]) -> None:
+        """Tell marketdata where the symbols are traded, unless somebody has."""
+        for dataset in datasets:
+            say_where_traded(self._api, dataset)
 
     def open_account(self, account: AccountCreate) -> None:
         """Open an account, or find that this very one is open."""
