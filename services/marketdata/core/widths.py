@@ -4,7 +4,7 @@ A session's hours start with the session, and its days at the exchange's midnigh
 roll-ups.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -125,3 +125,21 @@ def aligned(width: Width, spans: Iterable[Span], kept_from: datetime | None = No
         else:
             found.append(span)
     return found
+
+
+def portions(width: Width, spans: Iterable[Span], most: timedelta) -> Iterator[list[Span]]:
+    """Yield spans of whole buckets in groups that last `most` together, or one bucket; long ones are cut."""
+    group: list[Span] = []
+    room = most
+    for span in spans:
+        start = span.start
+        while start < span.end:
+            end = span.end if span.end - start <= room else max(width.start(start + room), width.end(start + _INSTANT))
+            group.append(Span(*span.of, start, end))
+            room -= end - start
+            start = end
+            if room < width.step:
+                yield group
+                group, room = [], most
+    if group:
+        yield group

@@ -195,6 +195,8 @@ async def _merge(
             WHERE k.ts IS NULL OR {known} IS DISTINCT FROM {given}
         """).format(**parts),
         [least, most],
+        # Planned each time, by the moments of this batch: a plan kept for all is of partitions that are not asked.
+        prepare=False,
     )
     found = await cursor.fetchall()
     new = np.array(sorted(n for n, known in found if not known), np.int64)
@@ -204,20 +206,21 @@ async def _merge(
             SQL("""
                 INSERT INTO {revisions} ({columns}, superseded_at)
                 SELECT {earlier}, %s FROM {stage} AS s JOIN {table} AS k ON {same_key} AND k.ts BETWEEN %s AND %s
-                WHERE s.{place} = ANY(%s)
+                WHERE (%s::boolean[])[s.{place} + 1]
             """).format(
                 revisions=_target(table.revisions),
                 earlier=SQL(", ").join(SQL("k.{}").format(Identifier(name)) for name in table.columns),
                 **parts,
             ),
-            [origin.ts_init, least, most, revised.tolist()],
+            [origin.ts_init, least, most, _marked(revised, len(rows))],
+            prepare=False,
         )
     if found:
         changing = (*table.data, "severity", "issues", "ts_init")
         await connection.execute(
             SQL("""
                 INSERT INTO {table} AS k ({columns})
-                SELECT {columns} FROM {stage} AS s WHERE s.{place} = ANY(%s) ORDER BY s.{place}
+                SELECT {columns} FROM {stage} AS s WHERE (%s::boolean[])[s.{place} + 1] ORDER BY s.{place}
                 ON CONFLICT ({key}) DO UPDATE SET {set}, revision = k.revision + 1
                 WHERE {known} IS DISTINCT FROM {excluded}
             """).format(
@@ -226,10 +229,18 @@ async def _merge(
                 excluded=_tuple("excluded", table.compared),
                 **parts,
             ),
-            [np.concatenate([new, revised]).tolist()],
+            [_marked(np.concatenate([new, revised]), len(rows))],
+            prepare=False,
         )
     await connection.execute(SQL("DELETE FROM {}").format(stage))
     return new, revised
+
+
+def _marked(places: _Longs, count: int) -> list[bool]:
+    """Return places as a truth for each row: looked up at once, however many there are."""
+    found = np.zeros(count, bool)
+    found[places] = True
+    return found.tolist()
 
 
 def _target(name: str) -> Identifier:

@@ -14,7 +14,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from services.marketdata.core.catalogue import Subject
-from services.marketdata.core.widths import FINEST, VOLUME, WIDTHS, Span, Width, aligned
+from services.marketdata.core.widths import FINEST, VOLUME, WIDTHS, Span, Width, aligned, portions
 from services.marketdata.models import RollUpQueue
 from services.marketdata.store.origin import Origin
 from services.marketdata.store.series import Wanted
@@ -28,6 +28,8 @@ _VOLUME_VIEW = table(
 )
 # Of a refresh that another one is in the way of: some ten seconds in all.
 _TRIES, _PAUSE_SECONDS = 50, 0.2
+# What one statement works out of a series: well under the time it may take, even where the machine is busy.
+_AT_ONCE = timedelta(days=31)
 _INSTANT = timedelta(microseconds=1)
 _LAST = datetime.max.replace(tzinfo=UTC)
 _SPANS: tuple[BindParameter[Any], ...] = (
@@ -142,9 +144,10 @@ async def refresh_tables(
     """Work out the roll-ups of spans anew, where they are tables."""
     for of, spans in queued.items():
         for width, clear, fill in _OF[of]:
-            values = _values(aligned(width, spans, kept_from.get(of)))
-            await session.execute(clear, values)
-            await session.execute(fill, values)
+            for portion in portions(width, aligned(width, spans, kept_from.get(of)), _AT_ONCE):
+                values = _values(portion)
+                await session.execute(clear, values)
+                await session.execute(fill, values)
 
 
 async def refresh_aggregates(
