@@ -5,22 +5,24 @@ import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv as pa_csv
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.marketdata import store
 from services.marketdata.core.finding import SEVERITIES
 from services.marketdata.handlers.reads import cursor_of
+from services.marketdata.rows.columns import NO_SEQUENCE
 from services.marketdata.rows.forms import CSV
 from services.marketdata.rows.kinds import MONEY, TEXT, TIME, RowKind
 from services.marketdata.store import Wanted
 
 # Beside a row's own columns; a finding's words are in JSON only.
-_BESIDE: Mapping[str, pa.DataType] = {"source": TEXT, "revision": pa.int32(), "severity": pa.int8(), "ts_init": TIME}
-_WORDS = "CASE severity " + " ".join(f"WHEN {n} THEN '{word}'" for n, word in enumerate(SEVERITIES)) + " END"
-_ISO = "to_char({} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
+_BESIDE: Mapping[str, pa.DataType] = {"source": TEXT, "revision": pa.int32(), "severity": pa.int16(), "ts_init": TIME}
+# Sums of many rows have more digits than one of them may have.
+_SUM = pa.decimal128(38, 10)
+_WORDS = pa.array([severity.value for severity in SEVERITIES])
 
 
 @dataclass(frozen=True)
@@ -34,56 +36,74 @@ class Whole:
 
 async def read_whole(session: AsyncSession, kind: RowKind, wanted: Wanted, media_type: str) -> Whole:
     """Return a window of rows as CSV or as Arrow's stream, as many as its limit."""
-    columns = {**dict(kind.columns), **_BESIDE, **({"bars": pa.int64()} if wanted.roll_up else {})}
-    if media_type == CSV:
-        shown = {name: _as_text(name, exact) for name, exact in columns.items()}
-        body, count = await store.read_csv(session, wanted, shown)
-        last = _columns(_last_line(body), columns) if count == wanted.limit else None
-    else:
-        text, count = await store.read_csv(session, wanted, {name: f'"{name}"' for name in columns})
-        table = await asyncio.to_thread(_columns, text, columns)
-        last = table.slice(count - 1) if count == wanted.limit else None
-        body = await asyncio.to_thread(_stream, table)
-    return Whole(body, media_type, cursor_of(wanted.subject, last.to_pylist()[0]) if last is not None else None)
+    exact = {**dict(kind.columns), **_BESIDE, **({"bars": pa.int64()} if wanted.roll_up else {})}
+    # What is the same in all rows is known.
+    same = {
+        name: value for name in exact if (value := {"symbol": wanted.symbol, "interval": wanted.interval}.get(name))
+    }
+    asked = {name: _SUM if each == MONEY else each for name, each in exact.items() if name not in same}
+    found = await store.read_table(session, wanted, asked, written=media_type == CSV)
+    full = len(found) == wanted.limit
+    last = {**same, **found.slice(wanted.limit - 1).to_pylist()[0]} if full else None
+    body = await asyncio.to_thread(_csv if media_type == CSV else _stream, found, list(exact), same)
+    return Whole(body, media_type, cursor_of(wanted.subject, last) if last is not None else None)
 
 
-def _last_line(body: bytes) -> bytes:
-    header, _, rest = body.partition(b"\n")
-    return header + b"\n" + rest.rstrip(b"\n").rpartition(b"\n")[2] + b"\n"
+def _stream(found: pa.Table, names: list[str], same: Mapping[str, str]) -> bytes:
+    def column(name: str) -> pa.Array:
+        if name in same:
+            return pa.DictionaryArray.from_arrays(np.zeros(len(found), np.int32), [same[name]])
+        values = _shown(found, name)
+        return pc.dictionary_encode(values) if name == "source" else values
 
-
-def _as_text(name: str, exact: pa.DataType) -> str:
-    if exact == MONEY:
-        return f'trim_scale("{name}")'
-    if exact == TIME:
-        return _ISO.format(f'"{name}"')
-    return _WORDS if name == "severity" else f'"{name}"'
-
-
-def _columns(body: bytes, columns: Mapping[str, pa.DataType]) -> pa.Table:
-    """Return CSV that PostgreSQL wrote as columns of exact types."""
-    types = {name: exact if exact != MONEY else pa.decimal128(38, 10) for name, exact in columns.items()}
-    return pa_csv.read_csv(
-        io.BytesIO(body),
-        convert_options=pa_csv.ConvertOptions(
-            # As it is written as text, a severity is its word.
-            column_types={name: exact for name, exact in types.items() if name != "severity"},
-            strings_can_be_null=True,
-            quoted_strings_can_be_null=False,
-            null_values=[""],
-        ),
-    )
-
-
-def _stream(table: pa.Table) -> bytes:
-    place = table.column_names.index("severity")
-    words = pa.array([severity.value for severity in SEVERITIES])
-    codes = table["severity"].combine_chunks().cast(pa.int8())
-    table = table.set_column(place, "severity", pa.DictionaryArray.from_arrays(codes, words))
-    for name in ("symbol", "interval", "source"):
-        if name in table.column_names:
-            table = table.set_column(table.column_names.index(name), name, pc.dictionary_encode(table[name]))
+    table = pa.table({name: column(name) for name in names})
     sink = io.BytesIO()
     with pa.ipc.new_stream(sink, table.schema) as stream:
         stream.write_table(table.combine_chunks())
     return sink.getvalue()
+
+
+def _shown(found: pa.Table, name: str) -> pa.Array:
+    values = found[name].combine_chunks()
+    if name == "severity":
+        return pa.DictionaryArray.from_arrays(values.cast(pa.int8()), _WORDS)
+    if name == "sequence":
+        return pc.if_else(pc.equal(values, NO_SEQUENCE), None, values)
+    return values
+
+
+def _csv(found: pa.Table, names: list[str], same: Mapping[str, str]) -> bytes:
+    """Return rows as RFC 4180 has them, but for its line ends; nothing is what is not there."""
+    columns = [pa.scalar(_quoted(same[name])) if name in same else _written(_shown(found, name)) for name in names]
+    head = ",".join(names) + "\n"
+    if not len(found):
+        return head.encode()
+    lines = pc.binary_join_element_wise(*columns, ",")
+    whole = pc.binary_join(pa.ListArray.from_arrays(pa.array([0, len(lines)], pa.int32()), lines), "\n")
+    return f"{head}{whole[0].as_py()}\n".encode()
+
+
+def _written(values: pa.Array) -> pa.Array:
+    if pa.types.is_dictionary(values.type):
+        values = values.dictionary_decode()
+    if pa.types.is_timestamp(values.type):
+        # By way of times without a zone, as looking it up for each takes forty times as long; Arrow writes a space.
+        text = pc.binary_replace_slice(values.cast(pa.timestamp("us")).cast(TEXT), 10, 11, "T")
+        text = pc.binary_join_element_wise(text, "Z", "")
+    elif pa.types.is_string(values.type):
+        text = _quoted_where_needed(values)
+    else:
+        text = values.cast(TEXT)
+    return text.fill_null("")
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"' if set('",\r\n') & set(text) else text
+
+
+def _quoted_where_needed(values: pa.Array) -> pa.Array:
+    special = pc.match_substring_regex(values, '[",\r\n]')
+    if not pc.any(special).as_py():
+        return values
+    quoted = pc.binary_join_element_wise('"', pc.replace_substring(values, '"', '""'), '"', "")
+    return pc.if_else(special, quoted, values)

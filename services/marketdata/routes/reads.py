@@ -20,7 +20,7 @@ from services.marketdata.dependencies import (
 from services.marketdata.handlers import reads, states
 from services.marketdata.handlers.tables import read_whole
 from services.marketdata.rows.forms import ARROW, CSV, JSON
-from services.marketdata.rows.kinds import BARS, FUNDING_RATES, LIQUIDATIONS, ORDER_BOOKS, TICKS, RowKind
+from services.marketdata.rows.kinds import BARS, FUNDING_RATES, LIQUIDATIONS, MOST_READ, ORDER_BOOKS, TICKS, RowKind
 from services.marketdata.store import Wanted
 from shared.dependencies import SessionDep
 from shared.pagination import DEFAULT_LIMIT, BadCursor, PageLimit
@@ -36,7 +36,6 @@ from shared.schemas.market_events import (
 from shared.schemas.marketdata import FeedStatus, Interval, StoredBar, StoredMarketState
 
 router = APIRouter(tags=["reads"])
-_MOST = 200_000
 _MOST_OF_JSON = 1_000
 _AT_ONCE: dict[int | str, dict[str, Any]] = {
     200: {
@@ -46,22 +45,26 @@ _AT_ONCE: dict[int | str, dict[str, Any]] = {
 }
 RowLimit = Annotated[
     int | None,
-    Query(ge=1, le=_MOST, description="Most rows: 100 unless given and 1,000 at most in JSON, 200,000 otherwise."),
+    Query(
+        ge=1,
+        le=MOST_READ,
+        description="Most rows: 100 unless given and 1,000 at most in JSON, 200,000 otherwise (20,000 order books).",
+    ),
 ]
 
 
-def _form(request: Request, limit: int | None) -> tuple[str, int]:
+def _form(request: Request, kind: RowKind, limit: int | None) -> tuple[str, int]:
     """Return the form of the answer and how many rows it has at most. Raises Unprocessable."""
     accepted = request.headers.get("accept", "")
     form = next((each for each in (ARROW, CSV) if each in accepted), JSON)
-    if form != JSON:
-        return form, limit or _MOST
-    if limit is not None and limit > _MOST_OF_JSON:
+    most, default = (_MOST_OF_JSON, DEFAULT_LIMIT) if form == JSON else (kind.most, kind.most)
+    if limit is not None and limit > most:
         raise Unprocessable(
-            f"A page of JSON has at most {_MOST_OF_JSON} rows; ask for {CSV} or {ARROW}",
-            errors=[{"location": "query.limit", "message": f"At most {_MOST_OF_JSON}", "code": "less_than_equal"}],
+            f"A page of {form} has at most {most} rows"
+            + (f"; ask for {CSV} or {ARROW}" if form == JSON and kind.most > most else ""),
+            errors=[{"location": "query.limit", "message": f"At most {most}", "code": "less_than_equal"}],
         )
-    return form, limit or DEFAULT_LIMIT
+    return form, limit or default
 
 
 async def _answer(session: SessionDep, kind: RowKind, stored: type[Contract], wanted: Wanted, form: str) -> Response:
@@ -90,7 +93,7 @@ async def list_bars(
     limit: RowLimit = None,
 ) -> Response:
     """List bars, oldest first, each with its verdict; those that were not sent are summed from bars of a minute."""
-    form, most = _form(request, limit)
+    form, most = _form(request, BARS, limit)
     # Before anything is asked in the session: while it holds a connection no second one is to be waited for.
     width = await roll_ups.width(symbol, interval) if known_at is None else None
     wanted = Wanted(
@@ -124,7 +127,7 @@ def _list(kind: RowKind, stored: type[Contract], path: str, text: str) -> None:
         cursor: str | None = None,
         limit: RowLimit = None,
     ) -> Response:
-        form, most = _form(request, limit)
+        form, most = _form(request, kind, limit)
         after = reads.after(kind.subject, cursor)
         wanted = Wanted(
             kind.subject, simulation_id or "", symbol, (start, end), most, after, source=source, known_at=known_at

@@ -13,6 +13,8 @@ MONEY = pa.decimal128(28, 10)
 TIME = pa.timestamp("us", "UTC")
 TEXT = pa.string()
 
+MOST_READ = 200_000
+
 _SERIES = (("symbol", TEXT), ("ts", TIME))
 
 
@@ -27,6 +29,8 @@ class RowKind:
     optional: frozenset[str] = frozenset()
     # Read row by row: its fields hold more than one value each.
     nested: bool = False
+    # Rows of a page that is not JSON: what is held at once, here and in PostgreSQL.
+    most: int = MOST_READ
     schema: pa.Schema = field(init=False)
 
     def __post_init__(self) -> None:
@@ -65,6 +69,7 @@ ORDER_BOOKS = RowKind(
     (*_SERIES, ("bids", TEXT), ("asks", TEXT), ("sequence", pa.int64()), ("previous_sequence", pa.int64())),
     optional=frozenset({"sequence", "previous_sequence"}),
     nested=True,
+    most=20_000,
 )
 FUNDING_RATES = RowKind(
     Subject.FUNDING_RATE,

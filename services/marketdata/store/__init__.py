@@ -9,6 +9,7 @@ from services.marketdata.store.backfills import (
     set_state,
 )
 from services.marketdata.store.before import bars_before, prices_before
+from services.marketdata.store.columnar import read_table
 from services.marketdata.store.feeds import FeedChange, count_feed, list_feeds
 from services.marketdata.store.gaps import (
     BarSeriesName,
@@ -64,7 +65,7 @@ from services.marketdata.store.roll_ups import (
     spans_of,
     take_queued,
 )
-from services.marketdata.store.series import Wanted, latest_at, read_csv, read_rows
+from services.marketdata.store.series import Wanted, latest_at, read_rows
 from services.marketdata.store.states import earlier_state, get_state, median_spread, session_spots, time_of_state
 from services.marketdata.store.storage import storage_report
 from services.marketdata.store.tables import TABLES, SeriesTable
@@ -125,8 +126,8 @@ __all__ = [
     "put_series",
     "queue_length",
     "queue_roll_ups",
-    "read_csv",
     "read_rows",
+    "read_table",
     "refresh_aggregates",
     "refresh_tables",
     "remove_before",

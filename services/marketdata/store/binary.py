@@ -19,7 +19,7 @@ _SIGNATURE = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _END = b"\xff\xff"
 _TOGETHER = 8_192
 # Microseconds from 1970 to 2000, where PostgreSQL's timestamps begin.
-_EPOCH = 946_684_800_000_000
+EPOCH = 946_684_800_000_000
 _BASE = 10_000
 # Of a numeric(28, 10): so many digits to the base of 10,000 before the point and after it.
 _WHOLE, _AFTER = 5, 3
@@ -117,7 +117,7 @@ def _fixed(column: pa.Array) -> Bytes:
     if pa.types.is_decimal(column.type):
         return _numeric(column)
     if pa.types.is_timestamp(column.type):
-        return _big_endian(_numpy(column.cast(pa.int64())) - _EPOCH, ">i8")
+        return _big_endian(_numpy(column.cast(pa.int64())) - EPOCH, ">i8")
     width = {pa.int16(): ">i2", pa.int32(): ">i4", pa.int64(): ">i8"}[column.type]
     return _big_endian(_numpy(column), width)
 

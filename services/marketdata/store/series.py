@@ -1,6 +1,6 @@
-"""Read rows of one symbol, oldest first: as Python's own values, or as CSV that PostgreSQL writes itself."""
+"""Read rows of one symbol, oldest first."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -44,22 +44,8 @@ async def read_rows(session: AsyncSession, wanted: Wanted) -> list[dict[str, Any
     """Return rows with every column of their table."""
     connection = await driver(session)
     async with connection.cursor(row_factory=dict_row) as cursor:
-        await cursor.execute(_query(wanted, _columns(wanted)))
+        await cursor.execute(query_of(wanted))
         return await cursor.fetchall()
-
-
-async def read_csv(session: AsyncSession, wanted: Wanted, columns: Mapping[str, str]) -> tuple[bytes, int]:
-    """Return rows as CSV with a header, and how many; `columns` are SQL by the names that the header gives them."""
-    connection = await driver(session)
-    shown = SQL(", ").join(SQL("{} AS {}").format(SQL(expression), Identifier(n)) for n, expression in columns.items())
-    found = _query(wanted, _columns(wanted))
-    query = SQL("COPY (SELECT {} FROM ({}) AS found) TO STDOUT (FORMAT CSV, HEADER)").format(shown, found)
-    blocks = []
-    async with connection.cursor() as cursor:
-        async with cursor.copy(query) as copy:
-            async for block in copy:
-                blocks.append(bytes(block))
-        return b"".join(blocks), cursor.rowcount
 
 
 async def latest_at(
@@ -79,10 +65,6 @@ async def latest_at(
     async with connection.cursor(row_factory=dict_row) as cursor:
         await cursor.execute(query)
         return await cursor.fetchone()
-
-
-def _columns(wanted: Wanted) -> tuple[str, ...]:
-    return (*TABLES[wanted.subject].columns, *(("bars",) if wanted.roll_up else ()))
 
 
 def _names(names: Sequence[str]) -> Composed:
@@ -107,7 +89,8 @@ def _of_table(wanted: Wanted, chosen: Sequence[Composable]) -> Composed:
     return SQL(" AND ").join([*chosen, *narrowed])
 
 
-def _query(wanted: Wanted, columns: Sequence[str]) -> Composed:
+def query_of(wanted: Wanted) -> Composed:
+    """Return the query for rows with every column of their table, and how many bars are in each of a roll-up."""
     table = TABLES[wanted.subject]
     chosen, order = _chosen(wanted), tuple(name for name in table.key[1:] if name not in ("symbol", "interval"))
     start, end = wanted.window
@@ -130,14 +113,15 @@ def _query(wanted: Wanted, columns: Sequence[str]) -> Composed:
             ),
             at=Literal(wanted.known_at),
         )
+    limit = SQL("LIMIT {}").format(Literal(wanted.limit))
     if wanted.roll_up is not None:
-        rows = _with_roll_up(wanted, rows, chosen)
-    return SQL("SELECT {} FROM ({}) AS found ORDER BY {} LIMIT {}").format(
-        _names(columns), rows, _names(order), Literal(wanted.limit)
-    )
+        return _with_roll_up(wanted, rows, chosen, order, limit)
+    return SQL("SELECT * FROM ({}) AS found ORDER BY {} {}").format(rows, _names(order), limit)
 
 
-def _with_roll_up(wanted: Wanted, rows: Composed, chosen: Sequence[Composable]) -> Composed:
+def _with_roll_up(
+    wanted: Wanted, rows: Composed, chosen: Sequence[Composable], order: Sequence[str], limit: Composed
+) -> Composed:
     """Return bars that were sent, and of those that were not the ones summed from finer bars."""
     table = TABLES[Subject.BAR]
     values: dict[str, Composable] = {
@@ -146,17 +130,19 @@ def _with_roll_up(wanted: Wanted, rows: Composed, chosen: Sequence[Composable]) 
         "issues": SQL("NULL::jsonb AS issues"),
         "ts_init": SQL("NULL::timestamptz AS ts_init"),
     }
-    summed = SQL(", ").join(values.get(name, Identifier(name)) for name in table.columns)
+    # Not a join: how many were sent is known too badly to choose a good one.
     return SQL("""
-        SELECT sent.*, NULL::bigint AS bars FROM ({rows}) AS sent
-        UNION ALL
-        SELECT {summed}, bars FROM {view} AS r WHERE {kept} AND NOT EXISTS (
-            SELECT FROM marketdata.ohlcv_bar AS b WHERE b.scope = r.scope AND b.symbol = r.symbol
-                AND b."interval" = {interval} AND b.ts = r.ts AND b.source = r.source)
+        SELECT DISTINCT ON ({order}) {columns} FROM (
+            (SELECT sent.*, NULL::bigint AS bars, 0 AS choice FROM ({rows}) AS sent ORDER BY {order} {limit})
+            UNION ALL
+            (SELECT {summed}, bars, 1 FROM {view} WHERE {chosen} ORDER BY {order} {limit})
+        ) AS found ORDER BY {order}, choice {limit}
     """).format(
+        order=_names(order),
+        columns=_names((*table.columns, "bars")),
         rows=rows,
-        summed=summed,
+        summed=SQL(", ").join(values.get(name, Identifier(name)) for name in table.columns),
         view=Identifier("marketdata", wanted.roll_up or ""),
-        kept=SQL(" AND ").join(chosen),
-        interval=Literal(wanted.interval),
+        chosen=SQL(" AND ").join(chosen),
+        limit=limit,
     )
