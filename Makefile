@@ -32,13 +32,9 @@ migrate: $(STAMP_UP) ## Bring the database to the newest revision
 .PHONY: install
 install: $(STAMP_DEV) ## Install everything for development
 
-# Tests that are not about how fast something happens run beside each other.
-TOGETHER := $(addprefix tests/integration/,dashboard marketdata ml reporting shared)
-
 .PHONY: test
 test: $(STAMP_DEV) ## Run everything that must hold
-	@$(BIN)/python -m pytest -n auto tests/unit $(TOGETHER)
-	@$(BIN)/python -m pytest $(addprefix --ignore=,$(TOGETHER)) tests/integration tests/e2e
+	@$(BIN)/python -m pytest -n auto --dist loadfile tests
 
 .PHONY: test-unit
 test-unit: $(STAMP_DEV) ## Run the tests without servers
@@ -46,11 +42,11 @@ test-unit: $(STAMP_DEV) ## Run the tests without servers
 
 .PHONY: test-integration
 test-integration: $(STAMP_DEV) ## Run the tests on a real PostgreSQL and Valkey
-	@$(BIN)/python -m pytest tests/integration
+	@$(BIN)/python -m pytest -n auto --dist loadfile tests/integration
 
 .PHONY: test-e2e
 test-e2e: $(STAMP_DEV) ## Run the tests of the whole suite as its own processes
-	@$(BIN)/python -m pytest tests/e2e
+	@$(BIN)/python -m pytest -n auto --dist loadfile tests/e2e
 
 .PHONY: format
 format: $(STAMP_DEV) ## Format the code

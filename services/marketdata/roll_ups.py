@@ -60,6 +60,10 @@ class RollUps:
 
     async def current(self, of: Subject, within: Span) -> None:
         """Work out what is out of date within a span, of any source. Raises DependencyUnavailable where it is much."""
+        async with self._database.session() as session:
+            # Nearly always nothing is: one question, without a lock and without a write.
+            if not await store.is_queued(session, of, within):
+                return
         if await self._refresh(_DAYS_READ, of, within):
             raise DependencyUnavailable("The roll-ups of this time are being worked out", headers={"Retry-After": "2"})
 

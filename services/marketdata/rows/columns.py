@@ -1,10 +1,11 @@
 """Rows as columns of exact types: all at once where every row is good, one by one to name those that are not.
 
-Both ways take the same rows for good: the fast one only what the wire contract is known to take.
+Both ways take the same rows for good: the fast one only what the wire contract is known to take. A bad row makes its
+part of the rows be read one by one, and not all of them.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -30,6 +31,8 @@ _IDENTIFIERS = ("trade_id", "liquidation_id")
 _NOT_NEGATIVE = ("volume", "amount")
 # Of a book whose venue numbers no updates.
 NO_SEQUENCE = -1
+# Rows of a part.
+_PART = 500
 # The years 1 to 9999, as microseconds since 1970.
 _FIRST, _LAST = -62_135_596_800_000_000, 253_402_300_799_999_999
 _Raw = Mapping[str, Any]
@@ -72,6 +75,30 @@ def columns_of(kind: RowKind, raw: Mapping[str, Any], rows: int) -> pa.Table:
     if rows and not _in_time(table["ts"]):
         raise NotPlain
     return _complete(table)
+
+
+def in_parts(
+    index: npt.NDArray[np.int64], plain: Callable[[slice], pa.Table], each: Callable[[slice], Columns]
+) -> Columns:
+    """Return rows read all at once by `plain`, or part by part, and by `each` where that one raises NotPlain."""
+    count = len(index)
+    try:
+        return Columns(plain(slice(0, count)), index, [], count)
+    except NotPlain:
+        pass
+    found = []
+    for start in range(0, count, _PART):
+        part = slice(start, min(start + _PART, count))
+        try:
+            found.append(Columns(plain(part), index[part], [], part.stop - start))
+        except NotPlain:
+            found.append(each(part))
+    return Columns(
+        pa.concat_tables([part.table for part in found]).combine_chunks(),
+        np.concatenate([part.index for part in found]),
+        [row for part in found for row in part.rejected],
+        count,
+    )
 
 
 def one_by_one(kind: RowKind, rows: Sequence[tuple[int, Any]]) -> Columns:

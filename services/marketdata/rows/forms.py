@@ -12,7 +12,7 @@ import pyarrow.csv as pa_csv
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json
 
-from services.marketdata.rows.columns import Columns, NotPlain, columns_of, one_by_one
+from services.marketdata.rows.columns import Columns, NotPlain, columns_of, in_parts, one_by_one
 from services.marketdata.rows.kinds import MONEY, RowKind
 from shared.problems import BadRequest, MalformedJson, Unprocessable, UnsupportedMediaType
 from shared.schemas.base import Identifier
@@ -131,37 +131,40 @@ def _problem(location: str, message: str, code: str) -> dict[str, str]:
     return {"location": location, "message": message, "code": code}
 
 
-def _from_objects(kind: RowKind, rows: Sequence[Any]) -> Columns:
+def _from_objects(kind: RowKind, rows: Sequence[Any], index: Sequence[int] | None = None) -> Columns:
+    numbers = np.arange(len(rows)) if index is None else np.array(index, np.int64)
     names = frozenset(name for name, _ in kind.columns)
-    if kind.nested or not all(type(row) is dict and row.keys() <= names for row in rows):
-        return one_by_one(kind, list(enumerate(rows)))
-    raw = {name: [row.get(name) for row in rows] for name, _ in kind.columns}
-    try:
-        return _all(columns_of(kind, raw, len(rows)), [])
-    except NotPlain:
-        return one_by_one(kind, list(enumerate(rows)))
+
+    def plain(part: slice) -> pa.Table:
+        chosen = rows[part]
+        if kind.nested or not all(type(row) is dict and row.keys() <= names for row in chosen):
+            raise NotPlain
+        return columns_of(kind, {name: [row.get(name) for row in chosen] for name, _ in kind.columns}, len(chosen))
+
+    def each(part: slice) -> Columns:
+        return one_by_one(kind, list(zip(numbers[part].tolist(), rows[part], strict=True)))
+
+    return in_parts(numbers, plain, each)
 
 
-def _all(table: pa.Table, rejected: list[RejectedRow], index: Sequence[int] | None = None) -> Columns:
-    numbers = np.arange(len(table)) if index is None else np.array(index, np.int64)
-    return Columns(table, numbers, rejected, len(table) + len(rejected))
+def _and_rejected(found: Columns, rejected: Sequence[RejectedRow]) -> Columns:
+    """Return rows with those that were rejected before they could be read."""
+    both = sorted([*rejected, *found.rejected], key=lambda row: row.index)
+    return Columns(found.table, found.index, both, found.received + len(rejected))
 
 
 def _lines(kind: RowKind, body: bytes) -> Columns:
     lines = [line for line in body.splitlines() if line.strip()]
     if not 1 <= len(lines) <= MOST_ROWS:
         raise MalformedRows(f"1 to {MOST_ROWS} lines, each with one row as a JSON object")
-    rows, rejected = [], []
+    index, rows, rejected = [], [], []
     for number, line in enumerate(lines):
         try:
-            rows.append((number, from_json(line, allow_inf_nan=False)))
+            rows.append(from_json(line, allow_inf_nan=False))
+            index.append(number)
         except ValueError as error:
             rejected.append(RejectedRow(index=number, reason=f"not JSON: {str(error)[:200]}"))
-    if not rejected:
-        return _from_objects(kind, [row for _, row in rows])
-    found = one_by_one(kind, rows)
-    both = sorted([*rejected, *found.rejected], key=lambda row: row.index)
-    return Columns(found.table, found.index, both, len(lines))
+    return _and_rejected(_from_objects(kind, rows, index), rejected)
 
 
 def _csv(kind: RowKind, body: bytes) -> Columns:
@@ -231,16 +234,19 @@ def _require_columns(kind: RowKind, given: Sequence[str], rows: int) -> None:
 
 def _from_table(kind: RowKind, table: pa.Table, index: Sequence[int], rejected: list[RejectedRow]) -> Columns:
     raw = {name: _plain(table[name].combine_chunks()) for name in table.column_names}
-    if not kind.nested:
-        try:
-            return _all(columns_of(kind, raw, len(table)), rejected, index)
-        except NotPlain:
-            pass
-    rows = pa.table(raw).to_pylist()
-    objects = [(number, _object(kind, row)) for number, row in zip(index, rows, strict=True)]
-    found = one_by_one(kind, objects)
-    both = sorted([*rejected, *found.rejected], key=lambda row: row.index)
-    return Columns(found.table, found.index, both, len(table) + len(rejected))
+    numbers = np.array(index, np.int64)
+
+    def plain(part: slice) -> pa.Table:
+        if kind.nested:
+            raise NotPlain
+        return columns_of(kind, {name: values[part] for name, values in raw.items()}, part.stop - part.start)
+
+    def each(part: slice) -> Columns:
+        rows = pa.table({name: values[part] for name, values in raw.items()}).to_pylist()
+        objects = [_object(kind, row) for row in rows]
+        return one_by_one(kind, list(zip(numbers[part].tolist(), objects, strict=True)))
+
+    return _and_rejected(in_parts(numbers, plain, each), rejected)
 
 
 def _plain(array: pa.Array) -> pa.Array:

@@ -57,6 +57,7 @@ from services.marketdata.store.reference import (
 )
 from services.marketdata.store.retention import note_run, remove_before, set_policy, waits_to_be_rolled_up
 from services.marketdata.store.roll_ups import (
+    is_queued,
     list_volume,
     queue_length,
     queue_roll_ups,
@@ -96,6 +97,7 @@ __all__ = [
     "get_backfill",
     "get_state",
     "has_bar_before",
+    "is_queued",
     "known_series",
     "known_volumes",
     "last_moments",

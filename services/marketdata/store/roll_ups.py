@@ -8,7 +8,20 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 from psycopg.errors import LockNotAvailable
-from sqlalchemy import BindParameter, TextClause, bindparam, column, delete, func, select, table, text, tuple_
+from sqlalchemy import (
+    BindParameter,
+    Select,
+    TextClause,
+    bindparam,
+    column,
+    delete,
+    exists,
+    func,
+    select,
+    table,
+    text,
+    tuple_,
+)
 from sqlalchemy.dialects.postgresql import ARRAY, TEXT, TIMESTAMP
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
@@ -110,6 +123,21 @@ async def queue_roll_ups(session: AsyncSession, of: Subject, spans: Sequence[Spa
         await session.execute(_QUEUE, {**_values(spans), "of": of.value, "queued_at": now})
 
 
+async def is_queued(session: AsyncSession, of: Subject, within: Span) -> bool:
+    """Tell whether roll-ups within a span of any source are out of date, or are just being worked out."""
+    return bool(await session.scalar(select(exists(_queued(within).where(RollUpQueue.of == of.value)))))
+
+
+def _queued(within: Span) -> Select[RollUpQueue]:
+    entry = RollUpQueue
+    return select(entry).where(
+        entry.scope == within.scope,
+        entry.symbol == within.symbol,
+        entry.from_ts < within.end,
+        entry.to_ts > within.start,
+    )
+
+
 async def take_queued(
     session: AsyncSession, limit: int, of: Subject | None = None, within: Span | None = None
 ) -> dict[str, list[Span]]:
@@ -118,19 +146,13 @@ async def take_queued(
     Whoever else has taken some of them is waited for where `within` is given, and passed over where not.
     """
     entry = RollUpQueue
-    query = select(entry).order_by(entry.entry_id).limit(limit)
     if within is None:
-        query = query.where(entry.scope == "").with_for_update(skip_locked=True)
+        query = select(entry).where(entry.scope == "").with_for_update(skip_locked=True)
     else:
-        query = query.where(
-            entry.scope == within.scope,
-            entry.symbol == within.symbol,
-            entry.from_ts < within.end,
-            entry.to_ts > within.start,
-        ).with_for_update()
+        query = _queued(within).with_for_update()
     if of is not None:
         query = query.where(entry.of == of.value)
-    rows = (await session.scalars(query)).all()
+    rows = (await session.scalars(query.order_by(entry.entry_id).limit(limit))).all()
     await session.execute(delete(entry).where(entry.entry_id.in_([row.entry_id for row in rows])))
     found: dict[str, list[Span]] = {}
     for row in rows:
