@@ -9,6 +9,7 @@ from services.marketdata.feeds.connector import Batch, rows_of
 from services.marketdata.feeds.errors import FeedError
 from services.marketdata.feeds.manager import Manager
 from services.marketdata.feeds.runner import Sink
+from services.marketdata.metrics import BACKFILLS, WORKED
 from shared.clock import Clock
 from shared.database import UNAVAILABLE, Database
 from shared.logging import Category, get_trading_logger
@@ -39,7 +40,8 @@ class Backfills:
             try:
                 self._more.clear()
                 while await self.once():
-                    pass
+                    WORKED.labels("backfills").set_to_current_time()
+                WORKED.labels("backfills").set_to_current_time()
             except UNAVAILABLE as error:
                 _LOG.warning("backfills wait", reason=type(error).__name__)
             except Exception:  # a queue that nobody works off any more says so nowhere
@@ -96,11 +98,14 @@ class Backfills:
             if not goes_on:
                 _LOG.info("a backfill was stopped", backfill_id=found.backfill_id)
                 return
+            WORKED.labels("backfills").set_to_current_time()
         await self._over(found, BackfillState.DONE, None)
 
     async def _over(self, found: Backfill, state: BackfillState, error: str | None) -> None:
         async with self._database.session() as session:
-            await store.set_state(session, found.backfill_id, state, self._clock.now(), error)
+            is_mine = await store.set_state(session, found.backfill_id, state, self._clock.now(), error)
+        if is_mine:
+            BACKFILLS.labels(state.value).inc()
         log = _LOG.info if error is None else _LOG.error
         log("a backfill is over", backfill_id=found.backfill_id, state=state.value, error=error)
 

@@ -4,6 +4,7 @@ import asyncio
 
 from services.marketdata import store
 from services.marketdata.core.catalogue import Subject
+from services.marketdata.metrics import WORKED
 from services.marketdata.store import TABLES, Partitions
 from shared.clock import Clock
 from shared.database import UNAVAILABLE, Database
@@ -35,28 +36,32 @@ class Maintenance:
 
     async def once(self) -> None:
         """Remove what is no longer kept of each kind of rows. Raises UNAVAILABLE."""
-        rung = await self._partitions.rung()
+        rung, done = await self._partitions.rung(), True
         for subject, table in TABLES.items():
             if rung.aggregates:
                 async with self._database.session() as session:
                     if await store.set_policy(session, table, self._partitions.retention.keep(subject)):
                         _LOG.info("retention was set", table=table.name)
                 continue
-            await self._remove(subject)
+            done = await self._remove(subject) and done
         self._partitions.forget()
+        if done:
+            WORKED.labels("retention").set_to_current_time()
 
-    async def _remove(self, subject: Subject) -> None:
+    async def _remove(self, subject: Subject) -> bool:
+        """Remove what is no longer kept of a kind of rows; return whether it may go."""
         now = self._clock.now()
         horizon = self._partitions.retention.horizon(subject, now)
         if horizon is None:
-            return
+            return True
         table = TABLES[subject]
         async with self._database.session() as session:
             if await store.waits_to_be_rolled_up(session, horizon):
                 await store.note_run(session, _POLICY, table.name, now, False, "rows still wait to be rolled up")
-                return
+                return False
             gone = await store.remove_before(session, await self._partitions.rung(), table, horizon)
             detail = f"removed {', '.join(gone)}" if gone else "nothing to remove"
             await store.note_run(session, _POLICY, table.name, now, True, detail)
         if gone:
             _LOG.info("rows were removed that are no longer kept", table=table.name, partitions=len(gone))
+        return True

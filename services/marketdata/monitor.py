@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.marketdata import store
 from services.marketdata.handlers.streams import watch_clocks, watch_gaps, watch_prices, watch_times, watch_volumes
 from services.marketdata.handlers.watching import Round, Said, load_round
+from services.marketdata.metrics import FINDINGS, WORKED
 from services.marketdata.publisher import Publisher
 from shared.clock import Clock
 from shared.database import UNAVAILABLE, Database
@@ -72,6 +73,8 @@ class Monitor:
                     await asyncio.sleep(self._pause)
                     await store.still_monitors(connection)
             finally:
+                # Whoever watches next says what there is.
+                FINDINGS.clear()
                 with suppress(*_AWAY):
                     await store.end_monitor(connection)
 
@@ -84,6 +87,7 @@ class Monitor:
             try:
                 async with self._database.session() as session:
                     await watch(session, await load_round(session, now), self._said)
+                WORKED.labels(watch.__name__).set_to_current_time()
             except Exception as error:
                 # What was said of it was taken back with the rest.
                 self._said = Said()

@@ -7,7 +7,7 @@ from services.marketdata import store
 from services.marketdata.calendars import ALWAYS_OPEN
 from services.marketdata.core.catalogue import Subject
 from services.marketdata.core.widths import Span, Width, width_of
-from services.marketdata.metrics import ROLL_UPS_WAITING
+from services.marketdata.metrics import ROLL_UPS_WAITING, WORKED
 from services.marketdata.store import Partitions
 from shared.clock import Clock
 from shared.database import UNAVAILABLE, Database
@@ -44,7 +44,8 @@ class RollUps:
             try:
                 self._more.clear()
                 while await self._refresh(_BATCH):
-                    pass
+                    WORKED.labels("roll_ups").set_to_current_time()
+                WORKED.labels("roll_ups").set_to_current_time()
                 away = False
             except UNAVAILABLE as error:
                 if not away:

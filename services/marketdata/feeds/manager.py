@@ -20,6 +20,7 @@ from services.marketdata.feeds.connector import Batch, Connector, observed
 from services.marketdata.feeds.memory import FeedMemory
 from services.marketdata.feeds.runner import Runner, Sink
 from services.marketdata.feeds.source import Source
+from services.marketdata.metrics import WORKED
 from shared.clock import Clock
 from shared.logging import Category, get_trading_logger
 from shared.schemas.feeds import CircuitState, FeedCall, FeedHealth, FeedSwitch
@@ -102,11 +103,14 @@ class Manager:
     async def run(self) -> None:
         """Run every source and look at them once a second, until stopped or cancelled."""
         await self._remember()
+        for place, name in enumerate(self._listed):
+            metrics.PRIORITY.labels(name).set(place)
         tasks = [asyncio.create_task(runner.run(), name=f"feed {name}") for name, runner in self._runners.items()]
         try:
             while not self._stopping.is_set():
                 try:
                     await self.look()
+                    WORKED.labels("sources").set_to_current_time()
                 except Exception:  # without looks no failover
                     _LOG.exception("looking at the sources failed")
                 with suppress(TimeoutError):
@@ -118,6 +122,7 @@ class Manager:
                 # Each ends within its own grace.
                 await asyncio.wait(tasks)
         finally:
+            metrics.withdraw()
             await finish(_end(tasks))
 
     def stop(self) -> None:

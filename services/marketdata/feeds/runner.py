@@ -55,6 +55,9 @@ class Runner:
         self._caller = Caller(source, clock, calls)
         self._flights = asyncio.Semaphore(self._policy.in_flight)
         self._stopping = asyncio.Event()
+        # From the start: an increase from nothing to one is none to whoever reads a counter.
+        for counter in (metrics.NOT_TAKEN, metrics.BAD_ROWS):
+            counter.labels(connector.name)
 
     async def run(self) -> None:
         """Run until stopped, cancelled, or every job has ended by itself."""

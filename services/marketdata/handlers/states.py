@@ -40,6 +40,7 @@ from shared.schemas.marketdata import (
 
 _FIRST = datetime.min.replace(tzinfo=UTC)
 _TABLE = TABLES[Subject.MARKET_STATE]
+_KIND = Subject.MARKET_STATE.value
 _AMOUNTS = ("spot_price", "total_call_oi", "total_put_oi")
 _SCHEMA = pa.schema(
     [
@@ -73,6 +74,7 @@ async def ingest_states(
     origin = Origin(batch.simulation_id or "", batch.source, now)
     chosen, rejected = _one_each(batch, partitions.retention.horizon(Subject.MARKET_STATE, now))
     if not chosen:
+        count_rows(_KIND, 0, 0, len(rejected), np.empty(0, np.int16))
         raise Unprocessable(f"{len(rejected)} states cannot be stored; nothing was", errors=_errors(rejected))
     named = sorted({state.symbol for _, state in chosen})
     # Before anything is asked in the session: while it holds a connection no second one is to be waited for.
@@ -93,7 +95,7 @@ async def ingest_states(
     verdicts = sorted(judged.verdicts, key=lambda verdict: verdict.index)
     await keep_issues(session, origin, Subject.MARKET_STATE, named, verdicts)
     unchanged = len(batch.states) - len(changed) - len(rejected)
-    count_rows("state", len(changed), unchanged, len(rejected), severities)
+    count_rows(_KIND, len(changed), unchanged, len(rejected), severities)
     log_critical(batch.source, verdicts)
     return IngestResult(
         received=len(batch.states),

@@ -43,6 +43,9 @@ async def watch_times(session: AsyncSession, of: Round, said: Said) -> None:
         wait = await _usual_wait(session, of, said, name)
         issue = timed.stale_age(state, name.subject, age, wait, of.rules.of(name.symbol))
         stale += [(name, issue)] if issue is not None else []
+    # Of a state that comes its row says whether it is stale: what was found while none came is over.
+    for name in of.series.keys() - set(times.judged):
+        said.standing.pop((name, "stale_age"), None)
     await keep(session, of, said, ["stale_age"], times.judged, stale)
     await keep(session, of, said, ["clock_frozen", "duplicate", "out_of_order"], of.series, times.others)
 

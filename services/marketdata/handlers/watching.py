@@ -1,5 +1,6 @@
 """One round of the quality monitor over live series: judge whole streams, keep what was found, and warn risk."""
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -67,10 +68,11 @@ class Round:
 class Said:
     """What the log and risk were told of criticals: each only once, and risk anew once other rows came of a series.
 
-    `looked` is when each check last looked at a series, `waits` is how long one usually waits, as of its newest event.
+    `standing` is what was found of a series when it was last judged, `looked` is when each check last looked at one,
+    `waits` is how long one usually waits, as of its newest event.
     """
 
-    logged: set[tuple[SeriesName, str]] = field(default_factory=set)
+    standing: dict[tuple[SeriesName, str], Severity] = field(default_factory=dict)
     marked: dict[tuple[SeriesName, str], datetime] = field(default_factory=dict)
     looked: dict[tuple[str, SeriesName], datetime] = field(default_factory=dict)
     waits: dict[SeriesName, tuple[datetime, float]] = field(default_factory=dict)
@@ -109,19 +111,25 @@ async def keep(
                 worst[name.symbol, issue.code] = Found(name.symbol, subject.value, issue, 1, ts, ts)
         origin = Origin("", source, of.now)
         await store.put_issues(session, origin, subject.value, sorted(symbols), codes, list(worst.values()))
-    for code in codes:
-        for severity in (Severity.WARNING, Severity.CRITICAL):
-            count = sum(1 for _, issue in found if (issue.code, issue.severity) == (code, severity))
-            FINDINGS.labels(code, severity.value).set(count)
     critical = {(name, issue.code) for name, issue in found if issue.severity is Severity.CRITICAL}
-    _log(said, codes, set(chosen), critical)
+    for name, code in sorted(each for each in critical if said.standing.get(each) is not Severity.CRITICAL):
+        _LOG.log_data_quality(symbol=name.symbol, severity=Severity.CRITICAL, findings=[code], source=name.source)
+    _stand(of, said, codes, set(chosen), found)
     await _warn(session, of, said, codes, set(chosen), critical)
 
 
-def _log(said: Said, codes: Sequence[str], judged: set[SeriesName], critical: set[tuple[SeriesName, str]]) -> None:
-    for name, code in sorted(critical - said.logged):
-        _LOG.log_data_quality(symbol=name.symbol, severity=Severity.CRITICAL, findings=[code], source=name.source)
-    said.logged = {each for each in said.logged if each[1] not in codes or each[0] not in judged} | critical
+def _stand(of: Round, said: Said, codes: Sequence[str], judged: set[SeriesName], found: Findings) -> None:
+    """Count what stands of some checks; one that was not judged in this round is as it was."""
+    kept = {
+        each: severity
+        for each, severity in said.standing.items()
+        if each[1] not in codes or (each[0] not in judged and each[0] in of.series)
+    }
+    said.standing = {**kept, **{(name, issue.code): issue.severity for name, issue in found}}
+    counts = Counter((code, severity) for (_, code), severity in said.standing.items())
+    for code in codes:
+        for severity in (Severity.WARNING, Severity.CRITICAL):
+            FINDINGS.labels(code, severity.value).set(counts[code, severity])
 
 
 async def _warn(

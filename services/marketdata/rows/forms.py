@@ -12,6 +12,7 @@ import pyarrow.csv as pa_csv
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json
 
+from services.marketdata.metrics import ROWS
 from services.marketdata.rows.columns import Columns, NotPlain, columns_of, in_parts, one_by_one
 from services.marketdata.rows.kinds import MONEY, RowKind
 from shared.problems import BadRequest, MalformedJson, Unprocessable, UnsupportedMediaType
@@ -84,7 +85,8 @@ async def in_thread(kind: RowKind, media_type: str, body: bytes, origin: From) -
 
 
 def no_good_rows(kind: RowKind, rejected: Sequence[RejectedRow]) -> Unprocessable:
-    """Return the problem of rows that were all, or for a strict caller partly, bad."""
+    """Return the problem of rows that were all, or for a strict caller partly, bad, and count them."""
+    ROWS.labels(kind.name, "rejected").inc(len(rejected))
     errors = [
         {"location": f"body.{kind.plural}.{row.index}", "message": row.reason, "code": "bad_row"}
         for row in rejected[:20]

@@ -15,8 +15,9 @@ from shared.database import Database
 from shared.roles import Role
 from tests.conftest import MakeSettings
 from tests.harness import Tokens
-from tests.integration.marketdata.client import bar, batch
-from tests.integration.marketdata.watched import NOW, SECOND, Watched, marks, watched
+from tests.integration.marketdata.client import bar, batch, state
+from tests.integration.marketdata.measured import metric
+from tests.integration.marketdata.watched import MINUTE, NOW, SECOND, Watched, marks, watched
 
 pytestmark = pytest.mark.integration
 
@@ -56,6 +57,55 @@ async def test_a_feed_that_ends_is_stale_until_it_goes_on(live: Watched, redis_u
     assert [severity for _, severity in found].count("critical") == 1
     await live.look(seconds=5)
     assert await live.issues() == {}
+
+
+async def test_findings_of_series_that_wait_for_their_turn_still_stand(
+    live: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def counted(code: str, severity: str) -> float | None:
+        return metric("marketdata_monitor_findings", code=code, severity=severity)
+
+    async def bars(minute: int) -> None:
+        live.clock.set(NOW + timedelta(minutes=minute + 1, seconds=5))
+        ts = (NOW + timedelta(minutes=minute)).isoformat()
+        await live.client.post("/bars", batch(*(bar(0, ts=ts, symbol=name) for name in "ABC"), simulation_id=None))
+
+    for minute in (0, 1, 2, 10, 11, 12):
+        await bars(minute)
+    monkeypatch.setattr("services.marketdata.handlers.streams._SCANS_A_ROUND", 1)
+    for expected in (1, 2, 3, 3, 3):
+        await live.look(seconds=61)
+        assert (counted("gap", "critical"), counted("gap", "warning")) == (expected, 0)
+    for _ in range(3):
+        minutes = int((live.clock.now() - NOW) / MINUTE)
+        missing = [bar(0, ts=(NOW + n * MINUTE).isoformat(), symbol=name) for name in "AB" for n in range(3, minutes)]
+        await live.client.post("/bars", batch(*missing, simulation_id=None))
+        await live.look(seconds=61)
+    assert counted("gap", "critical") == 1
+    # A series that nobody knows any more has no fault.
+    await live.look(days=40)
+    assert counted("gap", "critical") == 0
+
+
+async def test_a_stale_state_is_no_finding_of_the_monitor_once_states_come_again(live: Watched) -> None:
+    async def states(minutes: int) -> None:
+        for _ in range(minutes):
+            live.clock.advance(timedelta(minutes=1))
+            moment = live.clock.now().isoformat()
+            price = f"100.{live.clock.now().minute:02}"
+            await live.client.post(
+                "/market-states", {"source": "a", "states": [state(0, timestamp=moment, spot_price=price)]}
+            )
+
+    def stale() -> float | None:
+        return metric("marketdata_monitor_findings", code="stale_age", severity="critical")
+
+    await states(3)
+    await live.look(minutes=11)
+    assert stale() == 1
+    await states(1)
+    await live.look(seconds=5)
+    assert stale() == 0
 
 
 async def test_silence_of_one_source_blocks_nobody_who_has_another(live: Watched, redis_url: str) -> None:

@@ -18,6 +18,7 @@ from shared.database import Database
 from tests.conftest import MakeSettings
 from tests.harness import Tokens, plain
 from tests.integration.marketdata.client import BASE, bar, batch, client_of
+from tests.integration.marketdata.measured import done, forget, metric
 
 pytestmark = pytest.mark.integration
 CLOCK = SystemClock()
@@ -58,7 +59,9 @@ async def test_rows_are_removed_by_the_partition_and_their_roll_ups_stay(
         assert (count(database_url, "trade_tick"), count(database_url, "trade_tick_revision")) == (2, 1)
         before = await client.all("/trade-volume/hourly?symbol=X")
         assert len(before) == 2
+        forget("retention")
         await maintain(database_url, Retention({Subject.TICK: 90}))
+        assert done("retention")
         assert (count(database_url, "trade_tick"), count(database_url, "trade_tick_revision")) == (1, 0)
         assert count(database_url, "ohlcv_bar") == 1
         assert await client.all("/trade-volume/hourly?symbol=X") == before
@@ -85,8 +88,10 @@ async def test_what_waits_to_be_rolled_up_is_not_removed(
             " VALUES ('tick', '', 'Y', 'one', %s, %s, now())",
             (old, old + timedelta(hours=1)),
         )
+    forget("retention")
     await maintain(database_url, Retention({Subject.TICK: 90}))
     assert count(database_url, "trade_tick") == 1
+    assert not done("retention")
     with psycopg.connect(plain(database_url)) as connection:
         query = "SELECT succeeded, detail FROM marketdata.policy_run WHERE subject = 'trade_tick' ORDER BY run_id DESC"
         assert connection.execute(query).fetchone() == (False, "rows still wait to be rolled up")
@@ -106,8 +111,11 @@ async def test_what_is_older_than_is_kept_is_refused(make_settings: MakeSettings
             ("/ticks", {"source": "one", "ticks": [tick(old)]}),
             ("/market-states", {"source": "one", "states": [state]}),
         ):
+            counted = {"kind": "tick" if path == "/ticks" else "market_state", "outcome": "rejected"}
+            before = metric("marketdata_rows_total", **counted) or 0
             response = await client.http.post(BASE + path, json=body)
             assert response.status_code == 422
+            assert metric("marketdata_rows_total", **counted) == before + 1
             assert "older than what is kept" in response.json()["errors"][0]["message"]
 
 

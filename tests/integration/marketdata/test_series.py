@@ -16,6 +16,7 @@ from shared.money import format_decimal
 from tests.conftest import MakeSettings
 from tests.harness import Tokens
 from tests.integration.marketdata.client import BASE, START, Client, bar, batch, client_of
+from tests.integration.marketdata.measured import metric
 
 pytestmark = pytest.mark.integration
 
@@ -172,9 +173,14 @@ async def test_bad_rows_are_named_and_the_others_kept(client: Client, form: str)
         (2, "volume"),
         (3, "symbol"),
     ]
+    before = metric("marketdata_rows_total", kind="bar", outcome="rejected") or 0
     strict = await client.http.post(f"{BASE}/bars?mode=strict", json=batch(bar(9), bar(8, high="x")))
     assert strict.status_code == 422
     assert strict.json()["errors"][0]["location"] == "body.bars.1"
+    none = await client.http.post(f"{BASE}/bars", json=batch(bar(9, high="x"), bar(8, high="x")))
+    assert none.status_code == 422
+    # Those of a batch that is refused as a whole are counted too.
+    assert metric("marketdata_rows_total", kind="bar", outcome="rejected") == before + 3
     assert len(await client.all(listing("bars"))) == 2
 
 

@@ -59,6 +59,7 @@ async def test_failover_by_errors_back_again_and_the_gap_between() -> None:
         first.fault = ""
         await until(lambda: manager.active == "ccxt.first", 12)
         views = {view.source: view for view in manager.snapshot()}
+        text = generate_latest().decode()
     start, over, back = told.switches
     assert (start.to_source, start.reason) == ("ccxt.first", SwitchReason.START)
     assert (over.from_source, over.to_source, over.reason) == ("ccxt.first", "ccxt.second", SwitchReason.ERRORS)
@@ -70,10 +71,13 @@ async def test_failover_by_errors_back_again_and_the_gap_between() -> None:
     assert gap.gap_start < gap.gap_end
     assert views["ccxt.first"].active
     assert views["ccxt.first"].circuit is CircuitState.CLOSED
-    text = generate_latest().decode()
     assert 'marketdata_feed_active{source="ccxt.first"} 1.0' in text
+    assert 'marketdata_feed_priority{source="ccxt.second"} 1.0' in text
     assert 'marketdata_feed_switches_total{reason="fail_back"}' in text
     assert 'marketdata_feed_call_seconds_count{source="ccxt.second"}' in text
+    assert 'marketdata_feed_not_taken_rows_total{source="ccxt.first"} 0.0' in text
+    # Of whoever drives the sources no longer.
+    assert "marketdata_feed_active{" not in generate_latest().decode()
 
 
 def trade_time(exchange: Exchange) -> datetime:

@@ -19,6 +19,7 @@ from tests.conftest import MakeSettings
 from tests.harness import Tokens, running, serving
 from tests.integration.marketdata.client import BASE, Client, bar, batch, client_of
 from tests.integration.marketdata.feeds.exchange import Exchange
+from tests.integration.marketdata.measured import metric
 
 pytest.importorskip("ccxt", reason="ccxt is an extra: requirements/feeds.in")
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
@@ -99,12 +100,14 @@ async def test_a_backfill_that_fails_says_why_and_goes_on_where_it_stopped(
 ) -> None:
     async with service(make_settings, tokens, exchange) as client:
         await wait_for(lambda: client.get("/bars?symbol=BTCUSDT&interval=1m"), lambda page: page["items"])
+        before = metric("marketdata_backfills_total", state="FAILED") or 0
         exchange.fault = "500"
         start, end = exchange.now - timedelta(minutes=900), exchange.now - timedelta(minutes=100)
         begun = (await client.http.post(f"{BASE}/backfill", json=request(start, end))).json()
         path = f"/backfills/{begun['backfill_id']}"
         failed = await wait_for(lambda: client.get(path), lambda found: found["state"] == "FAILED")
         assert failed["error"]
+        assert metric("marketdata_backfills_total", state="FAILED") == before + 1
         exchange.fault = ""
 
         async def resumed() -> Any:
