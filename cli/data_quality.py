@@ -43,7 +43,8 @@ from the stored rows themselves.
 
 The monitor looks every `TRADING_MARKETDATA_MONITOR_SECONDS` (five seconds), in one process at a time; a critical
 `stale_age`, `clock_frozen`, `clock_skew` or `cross_source` is a critical mark to risk, until the next usable row. A
-stale or frozen series is none where another series of the symbol is sound.
+stale or frozen series is none where another series of the symbol is sound. A critical finding that stands for five
+minutes, and a check that nobody does any more, alert: see the [runbook](runbook.md#marketdatafindingscritical).
 """
 # Of each check of whole streams: when it is judged, and how it ends.
 _STREAMS = {
@@ -78,7 +79,7 @@ held against the close of the session before (`spot_move`), the median spread of
 (`spread_wide`), and, where no band was set, one learnt from the closes of 20 to 60 sessions (`spot_below_band`,
 `spot_above_band`). `sequence_break` holds a book against the update it names and the last one known, across batches;
 the next book that follows ends it. `stale_content` is of states only: equal prices of trades or books in a row are no
-fault.
+fault. Many critical or rejected rows of one kind alert: see the [runbook](runbook.md#marketdatarowscritical).
 """
 _GAPS = """
 ## The gap ledger

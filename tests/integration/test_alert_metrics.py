@@ -1,5 +1,7 @@
 """What the alert rules ask for is what running services export: a rule on a name nobody exports never fires."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -8,6 +10,7 @@ import pytest
 from fastapi import FastAPI
 from prometheus_client.parser import text_string_to_metric_families
 
+from cli.paths import ROOT
 from gateway.dashboard.app import create as create_dashboard
 from services.marketdata.main import create as create_marketdata
 from services.marketdata.settings import MarketdataSettings
@@ -59,6 +62,21 @@ async def of_risk(app: FastAPI, auth: Auth) -> Samples:
         return await samples(http)
 
 
+async def of_marketdata(app: FastAPI, auth: Auth) -> Samples:
+    """Return what a process exports that drives sources, one of which failed, and watches live data."""
+    async with running(app, auth(Role.SERVICE)) as http:
+        calls = [{"at": "2024-01-02T00:00:00Z", "ok": False, "latency_ms": 1}]
+        answer = await http.post("/api/v1/marketdata/feeds/desk/calls", json={"calls": calls})
+        assert answer.status_code == 200
+
+        async def shown() -> bool:
+            names = {name for name, _ in await samples(http)}
+            return {"marketdata_feed_active", "marketdata_monitor_findings"} <= names
+
+        await until(shown)
+        return await samples(http)
+
+
 async def of_risk_without_a_database(app: FastAPI, auth: Auth) -> Samples:
     async with running(app, auth(Role.SERVICE)) as http:
         assert (await http.post("/api/v1/risk/accounts/main/orders", json=order("o1"))).status_code == 503
@@ -79,12 +97,38 @@ async def exported(make_settings: MakeSettings, auth: Auth) -> Samples:
 async def test_every_metric_the_rules_ask_for_is_exported_with_the_labels_they_ask_for(
     exported: Samples, make_settings: MakeSettings, auth: Auth
 ) -> None:
-    async with running(create_marketdata(make_settings(MarketdataSettings)), auth(Role.VIEWER)) as http:
-        exported += await samples(http)
+    settings = make_settings(
+        MarketdataSettings,
+        primary_source="desk",
+        # Whoever is driven here counts what it does not take.
+        marketdata_sources="replay.binance-btcusdt-1m",
+        marketdata_replay_folder=ROOT / "data" / "sample",
+    )
+    exported += await of_marketdata(create_marketdata(settings), auth)
     wanted = {each for _, rule in alerts() for each in selectors(rule["expr"]) if each.name != _UP}
-    assert len(wanted) > 25
+    assert len(wanted) > 45
     missing = [each for each in wanted if not any(each.takes(name, labels) for name, labels in exported)]
     assert missing == []
+
+
+def test_what_marketdata_counts_by_a_label_is_there_before_it_happens() -> None:
+    code = "import services.marketdata.main, prometheus_client as p; print(p.generate_latest().decode())"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    found = [
+        (sample.name, sample.labels)
+        for family in text_string_to_metric_families(run.stdout)
+        for sample in family.samples
+    ]
+    # An increase from nothing to one is none; of sources there is nothing before there is a source.
+    counted = {
+        each
+        for path, rule in alerts()
+        for each in selectors(rule["expr"])
+        if path.name == "marketdata.yml" and each.name.endswith("_total") and "_feed_" not in each.name
+    }
+    counted |= selectors('marketdata_feed_switches_total{reason!="start"}')
+    assert len(counted) >= 8
+    assert [each for each in counted if not any(each.takes(*sample) for sample in found)] == []
 
 
 def test_a_label_or_a_value_nobody_exports_is_found() -> None:

@@ -113,7 +113,7 @@ class TestRunbook:
         assert sorted(re.findall(r"^### (\w+)$", RUNBOOK, re.MULTILINE)) == sorted(NAMES)
 
     def test_every_alert_it_names_is_there(self) -> None:
-        named = set(re.findall(r"\b(?:Risk|Service)[A-Z]\w+", RUNBOOK))
+        named = set(re.findall(r"\b(?:Risk|Service|Marketdata)[A-Z]\w+", RUNBOOK))
         assert named == set(NAMES)
 
     def test_every_setting_it_names_is_there(self) -> None:
