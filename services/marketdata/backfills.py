@@ -13,11 +13,13 @@ from services.marketdata.metrics import BACKFILLS, WORKED
 from shared.clock import Clock
 from shared.database import UNAVAILABLE, Database
 from shared.logging import Category, get_trading_logger
+from shared.problems import DependencyUnavailable
 from shared.schemas.feeds import Backfill, BackfillRequest, BackfillState, FeedSwitch
 from shared.schemas.marketdata import INTERVAL_LENGTH, Bar, Interval
 
 _LOG = get_trading_logger("keelson.marketdata.backfills", Category.MARKET_DATA)
 _PAUSE_SECONDS = 2.0
+_AWAY = (*UNAVAILABLE, DependencyUnavailable)
 
 
 class Backfills:
@@ -42,7 +44,7 @@ class Backfills:
                 while await self.once():
                     WORKED.labels("backfills").set_to_current_time()
                 WORKED.labels("backfills").set_to_current_time()
-            except UNAVAILABLE as error:
+            except _AWAY as error:
                 _LOG.warning("backfills wait", reason=type(error).__name__)
             except Exception:  # a queue that nobody works off any more says so nowhere
                 _LOG.exception("backfills failed")
@@ -53,7 +55,7 @@ class Backfills:
                 continue
 
     async def once(self) -> bool:
-        """Do the oldest backfill; return whether there was one. Raises UNAVAILABLE."""
+        """Do the oldest backfill; return whether there was one. Raises one of UNAVAILABLE, or DependencyUnavailable."""
         async with self._database.session() as session:
             found = await store.next_backfill(session)
             if found is None:
@@ -63,6 +65,11 @@ class Backfills:
             await self._fetch(found)
         except FeedError as error:
             await self._over(found, BackfillState.FAILED, str(error))
+        except _AWAY:
+            raise
+        except Exception as error:  # tried again and again it would hold up all that wait behind it
+            _LOG.exception("a backfill failed", backfill_id=found.backfill_id)
+            await self._over(found, BackfillState.FAILED, f"{type(error).__name__}: {error}"[:500])
         return True
 
     async def queue_gap(self, switch: FeedSwitch, symbols: list[str], intervals: list[Interval]) -> None:

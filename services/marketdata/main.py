@@ -8,7 +8,8 @@ from fastapi import FastAPI
 
 from services.marketdata.alone import Alone
 from services.marketdata.backfills import Backfills
-from services.marketdata.feeds.build import build_manager
+from services.marketdata.feeds.build import CCXT, build_manager
+from services.marketdata.feeds.hours import MarketHours
 from services.marketdata.feeds.ingest_sink import IngestSink
 from services.marketdata.feeds.manager import Wiring
 from services.marketdata.feeds.memory import FeedMemory
@@ -67,10 +68,12 @@ def create(settings: MarketdataSettings | None = None, clock: Clock | None = Non
             if "bars" in settings.kinds:
                 await backfills.queue_gap(switch, list(settings.symbols), settings.intervals)
 
-        wiring = Wiring(sink, on_gap=fill, memory=FeedMemory(resources.redis))
+        asked = {name: settings.symbols for name in settings.sources if name.startswith(CCXT)}
+        hours = MarketHours(resources.database, asked, resources.clock)
+        wiring = Wiring(sink, on_gap=fill, waited=hours.waited, memory=FeedMemory(resources.redis))
         sources = build_manager(settings, resources.clock, wiring)
         backfills = Backfills(resources.database, sources, sink, resources.clock)
-        driver = Alone(resources.database, "sources", lambda: _together(sources.run(), backfills.run()))
+        driver = Alone(resources.database, "sources", lambda: _together(hours.run(), sources.run(), backfills.run()))
         app.state.partitions, app.state.publisher, app.state.roll_ups = partitions, publisher, roll_ups
         app.state.sources, app.state.backfills = sources, backfills
         tasks = [

@@ -31,11 +31,11 @@ def build_manager(settings: MarketdataSettings, clock: Clock, wiring: Wiring) ->
         burst=max(1, round(settings.marketdata_calls_per_second)),
     )
 
-    def due(name: str, now: datetime) -> bool:
+    def waited(name: str, since: datetime, now: datetime) -> float:
         # What was recorded long ago is not late.
-        return not name.startswith(REPLAY) and wiring.due(name, now)
+        return 0.0 if name.startswith(REPLAY) else wiring.waited(name, since, now)
 
-    return Manager(connectors(settings, clock), clock, replace(wiring, due=due), policy)
+    return Manager(connectors(settings, clock), clock, replace(wiring, waited=waited), policy)
 
 
 def connectors(settings: MarketdataSettings, clock: Clock) -> list[Connector]:

@@ -34,16 +34,16 @@ _SWITCHES_KEPT = 100
 _MOST_WATCHED = 200
 
 Told = Callable[[FeedSwitch], Awaitable[None]]
-# Whether events of a source are to be expected at a moment: by its calendar, or always.
-Due = Callable[[str, datetime], bool]
+# For how many seconds from one moment to another events of a source were to be expected.
+Waited = Callable[[str, datetime, datetime], float]
 
 
 async def _nobody(_: FeedSwitch) -> None:
     return None
 
 
-def _always(_: str, __: datetime) -> bool:
-    return True
+def _always(_: str, since: datetime, now: datetime) -> float:
+    return max(0.0, (now - since).total_seconds())
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Wiring:
     sink: Sink
     on_switch: Told = _nobody
     on_gap: Told = _nobody
-    due: Due = _always
+    waited: Waited = _always
     memory: FeedMemory | None = None
     thresholds: Thresholds = DEFAULTS
     failover: FailoverPolicy = field(default_factory=FailoverPolicy)
@@ -153,7 +153,7 @@ class Manager:
         """Bring the health of all up to date, choose the active one, and tell who wants to know."""
         now, wiring = self._clock.now(), self._wiring
         for name, source in self._sources.items():
-            source.look(now, wiring.due(name, now), wiring.thresholds)
+            source.look(now, partial(wiring.waited, name), wiring.thresholds)
         candidates = [self._sources[name].candidate() for name in self._listed]
         self._active, switch = choose(self._active, candidates, now, wiring.failover)
         for name in self._sources:

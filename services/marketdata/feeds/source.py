@@ -1,5 +1,6 @@
 """What this process knows of one source: its calls, rows, circuit and health."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -83,15 +84,16 @@ class Source:
         self.last_ts_event = _latest(self.last_ts_event, seen.newest)
         self.last_good = _latest(self.last_good, seen.newest_good)
 
-    def look(self, now: datetime, due: bool, thresholds: Thresholds = DEFAULTS) -> None:
-        """Bring the health up to date; `due` says whether events are to be expected now."""
+    def look(
+        self, now: datetime, waited: Callable[[datetime, datetime], float], thresholds: Thresholds = DEFAULTS
+    ) -> None:
+        """Bring the health up to date; `waited` says for how many seconds between two moments events were due."""
         shares = self.rows.shares(now)
         state = self.breaker.state
         # One that never gave anything is as late as one that stopped.
         last = self.last_ts_event or self._started
-        found = healths.measures(
-            self.calls, shares, state, last, now - (self._cadence or timedelta(0)) if due else None
-        )
+        age = max(0.0, waited(last, now) - (self._cadence or timedelta(0)).total_seconds())
+        found = healths.measures(self.calls, shares, state, age)
         parts = healths.components(found, thresholds, self.health_policy)
         self.health = healths.evolve(self.health, parts, now, self.health_policy)
         for each in SourceHealth:

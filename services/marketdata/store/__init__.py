@@ -38,6 +38,7 @@ from services.marketdata.store.live import (
     sequences_before,
     set_skew,
     still_monitors,
+    symbols_by_source,
     try_monitor,
 )
 from services.marketdata.store.marks import latest_marks
@@ -147,6 +148,7 @@ __all__ = [
     "spans_of",
     "still_monitors",
     "storage_report",
+    "symbols_by_source",
     "take_marks",
     "take_queued",
     "thresholds_of",

@@ -51,6 +51,13 @@ async def all_series(session: AsyncSession, since: datetime) -> dict[SeriesName,
     return {_name(found): _state(found) for found in await session.scalars(query)}
 
 
+async def symbols_by_source(session: AsyncSession, since: datetime) -> dict[str, frozenset[str]]:
+    """Return the symbols that each source gave rows of since a moment."""
+    row = LiveSeries
+    query = select(row.source, func.array_agg(row.symbol.distinct())).where(row.message_at >= since)
+    return {source: frozenset(symbols) for source, symbols in await session.execute(query.group_by(row.source))}
+
+
 async def put_series(session: AsyncSession, states: Mapping[SeriesName, SeriesState]) -> None:
     """Write what is known of series whose symbols are locked, in one order for everyone."""
     rows = [

@@ -94,12 +94,12 @@ async def test_roll_ups_that_fail_are_not_done_until_they_can_be(
 async def test_sources_that_cannot_be_looked_at_are_not_driven() -> None:
     failing = True
 
-    def due(_: str, __: datetime) -> bool:
+    def waited(_: str, __: datetime, ___: datetime) -> float:
         if failing:
             raise LookupError("no calendar")
-        return True
+        return 0.0
 
-    manager = Manager([Polled(lambda: asyncio.sleep(60))], CLOCK, Wiring(Sink(), due=due), CALLS)
+    manager = Manager([Polled(lambda: asyncio.sleep(60))], CLOCK, Wiring(Sink(), waited=waited), CALLS)
     forget("sources")
     async with running(manager):
         await asyncio.sleep(0.5)
@@ -119,14 +119,14 @@ class Historic(Polled):
         return [row] if start < end else []
 
 
-@pytest.mark.parametrize(("fails", "counted"), [(False, "DONE"), (True, None)])
-async def test_a_backfill_that_holds_up_the_queue_is_not_done(
-    database_url: str, fails: bool, counted: str | None
-) -> None:
+async def test_a_backfill_that_fails_is_counted_and_holds_up_no_other(database_url: str) -> None:
     sink = Sink()
+    failing = True
 
     async def taken(batch: Batch) -> IngestResult:
-        if fails:
+        nonlocal failing
+        if failing:
+            failing = False
             raise ValueError("it will never be taken")
         return await sink(batch)
 
@@ -137,21 +137,27 @@ async def test_a_backfill_that_holds_up_the_queue_is_not_done(
         source="h", symbol="X", interval="1m", start=start, end=start + timedelta(minutes=1), reason="history"
     )
     before = {state: metric("marketdata_backfills_total", state=state) or 0 for state in ("DONE", "FAILED")}
+    names = [new_id(), new_id()]
     try:
         async with database.session() as session:
-            await store.put_backfill(session, new_id(), request, "test", CLOCK.now())
+            for name in names:
+                await store.put_backfill(session, name, request, "test", CLOCK.now())
         forget("backfills")
         task = asyncio.create_task(Backfills(database, manager, taken, CLOCK).run())
-        if counted is not None:
-            await until(lambda: done("backfills"))
-        await asyncio.sleep(0.5)
+        await until(lambda: (metric("marketdata_backfills_total", state="DONE") or 0) > before["DONE"])
+        await until(lambda: done("backfills"))
         task.cancel()
         await asyncio.wait({task})
+        async with database.session() as session:
+            found = [await store.get_backfill(session, name) for name in names]
     finally:
         await database.dispose()
-    assert done("backfills") is not fails
+    assert sorted((each.state.value, each.error) for each in found if each is not None) == [
+        ("DONE", None),
+        ("FAILED", "ValueError: it will never be taken"),
+    ]
     after = {state: metric("marketdata_backfills_total", state=state) or 0 for state in before}
-    assert {state for state in before if after[state] > before[state]} == ({counted} - {None})
+    assert after == {state: count + 1 for state, count in before.items()}
 
 
 async def is_shown_again(shown: Callable[[], bool], url: str, key: int) -> None:

@@ -40,7 +40,8 @@ class HealthPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Measures:
-    """What is known of a source at one moment; `age` is that of its newest event in seconds, None off session."""
+    """What is known of a source at one moment; `age` is for how many seconds it
+    has been late, closed markets left out."""
 
     failure_rate: float | None
     response_p95_ms: float | None
@@ -66,11 +67,8 @@ class Health:
         return min(self.components, key=lambda name: self.components[name], default="")
 
 
-def measures(
-    calls: CallRecord, shares: Shares, circuit: CircuitState, last_ts_event: datetime | None, now: datetime | None
-) -> Measures:
-    """Return the measures of a source; `now` is None while no events are due."""
-    age = None if now is None or last_ts_event is None else max(0.0, (now - last_ts_event).total_seconds())
+def measures(calls: CallRecord, shares: Shares, circuit: CircuitState, age: float | None) -> Measures:
+    """Return the measures of a source."""
     return Measures(calls.failure_rate, calls.response_p95_ms, shares, age, circuit)
 
 

@@ -5,14 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.marketdata.core.feeds.calls import CallRecord
 from services.marketdata.core.feeds.health import (
     Health,
     HealthPolicy,
     Measures,
     components,
     evolve,
-    measures,
     start,
 )
 from services.marketdata.core.feeds.rows import Shares
@@ -72,13 +70,6 @@ def test_what_is_not_known_is_no_part_of_the_score() -> None:
     assert components(measured()) == {"circuit": 1.0}
     assert "critical_rows" not in components(measured(shares=Shares(4, 1.0, 1.0)))
     assert "critical_rows" in components(measured(shares=Shares(5, 1.0, 1.0)))
-
-
-def test_an_old_event_matters_only_while_events_are_due() -> None:
-    old = NOW - timedelta(hours=17)
-    assert measures(CallRecord(), Shares(), CircuitState.CLOSED, old, None).age is None
-    assert measures(CallRecord(), Shares(), CircuitState.CLOSED, old, NOW).age == 17 * 3600
-    assert measures(CallRecord(), Shares(), CircuitState.CLOSED, NOW + timedelta(seconds=2), NOW).age == 0
 
 
 def test_changed_bands_move_the_score() -> None:
