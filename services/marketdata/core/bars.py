@@ -16,6 +16,8 @@ _MICROSECOND = timedelta(microseconds=1)
 # The last moment of the year 9999, as microseconds since 1970.
 END_OF_TIME = 253_402_300_799_999_999
 _NONE: Floats = np.empty(0)
+# How often a bar goes without trades is told from so many before, and this seldom it is no chance any more.
+_USUAL_OVER, _BY_CHANCE = 100, 1e-4
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +32,9 @@ class BarsBefore:
 class BarSeries:
     """Bars of one symbol and interval; times are microseconds since 1970, `amount` is NaN where none was sent.
 
-    `now` is None where the bars are not live. `in_session` says of each whether its market was open; `price_limit`
-    is the greatest move of a day as a fraction of the prior close, None without one.
+    `now` is None where the bars are not live. `in_session` says of each whether its market was open, `after_break`
+    whether it was closed until then; `price_limit` is the greatest move of a day as a fraction of the prior close,
+    None without one.
     """
 
     interval: Interval
@@ -45,6 +48,7 @@ class BarSeries:
     before: BarsBefore
     now: int | None = None
     in_session: Mask | None = None
+    after_break: Mask | None = None
     price_limit: float | None = None
     thresholds: Thresholds = DEFAULTS
 
@@ -90,7 +94,8 @@ def _price_outlier(series: BarSeries, flags: Flags) -> None:
     if least is None:
         return
     known = len(series.before.closes)
-    places, scores = outlier_scores(np.concatenate([series.before.closes, series.close]), known, least)
+    closes = np.concatenate([series.before.closes, series.close])
+    places, scores = outlier_scores(closes, known, least, series.after_break)
     flags.measure(series.thresholds, "price_outlier", scores, "the close is far from those before it", places)
 
 
@@ -108,14 +113,22 @@ def _price_limit(series: BarSeries, flags: Flags) -> None:
 
 
 def _volume_zero(series: BarSeries, flags: Flags) -> None:
-    """An index has no volume at all, and that is no fault of any of its bars."""
+    """An index has no volume at all, and that is no fault of any of its bars.
+
+    Nor is a run that one of such a length comes of by chance, as often as the bars before it went without trades.
+    """
     traded = np.concatenate([series.before.volumes, series.volume]) > 0
     if not traded.any():
         return
     known = len(series.before.volumes)
     numbers = np.arange(len(traded))
     last = np.maximum.accumulate(np.where(traded, numbers, -1))
-    runs = np.where(last >= 0, numbers - last, 0)[known:].astype(float)
+    runs = np.where(last >= 0, numbers - last, 0)
+    without = np.concatenate([[0], np.cumsum(~traded)])
+    end = np.maximum(last, 0)
+    start = np.maximum(end - _USUAL_OVER, 0)
+    usual = (without[end] - without[start]) / np.maximum(end - start, 1)
+    runs = np.where(usual**runs <= _BY_CHANCE, runs, 0)[known:].astype(float)
     if series.in_session is not None:
         runs = np.where(series.in_session, runs, 0.0)
     flags.measure(series.thresholds, "volume_zero", runs, "bars in a row without volume")

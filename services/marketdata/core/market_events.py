@@ -6,6 +6,7 @@ import numpy as np
 
 from services.marketdata.core.flags import Flags, Floats, Longs, Mask
 from services.marketdata.core.outliers import outlier_scores
+from services.marketdata.core.stream.lanes import SPREAD_FLOOR
 from services.marketdata.core.thresholds import DEFAULTS, Thresholds
 
 _NONE: Floats = np.empty(0)
@@ -85,10 +86,14 @@ def _outliers(series: EventSeries, flags: Flags, price: Floats, rows: Longs | No
 
 
 def _spread(series: EventSeries, flags: Flags, bid: Floats, ask: Floats) -> None:
-    """Compare each spread with the median of the batch; of few books that says nothing."""
+    """Compare each spread with the median of the batch; of few books that says nothing.
+
+    One of less than a basis point is that of a calm market, however many times one step of price it is.
+    """
     spread = ask - bid
     usable = np.flatnonzero(spread > 0)
     if len(usable) < 20:
         return
     times = spread[usable] / float(np.median(spread[usable]))
+    times = np.where(spread[usable] >= SPREAD_FLOOR * ask[usable], times, 0.0)
     flags.measure(series.thresholds, "spread_wide", times, "the spread is far above the median", usable)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -25,6 +25,7 @@ from services.marketdata.rows.kinds import RowKind
 from shared.schemas.marketdata import INTERVAL_LENGTH, MarkMessage
 
 _LAST = datetime.max.replace(tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 _NUMBERS = ("sequence", "previous_sequence")
 # What the price of a row is, or what its mid is made of.
 _PRICES = {Subject.BAR: ("close",), Subject.TICK: ("price",), Subject.ORDER_BOOK: ("bids", "asks")}
@@ -82,10 +83,12 @@ def _bars(
 ) -> Flags:
     interval = found.table["interval"][rows.start].as_py()
     symbol = found.table["symbol"][rows.start].as_py()
-    calendar, in_session = rules.calendar(symbol), None
+    calendar, in_session, after_break = rules.calendar(symbol), None, None
     if calendar is not None:
         # A day starts at midnight, when no market is open.
         in_session = calendar.expected_mask(interval, ts) if interval == "1d" else calendar.open_mask(ts)
+        if interval != "1d":
+            after_break = ~calendar.open_mask(ts - INTERVAL_LENGTH[interval] // _MICROSECOND)
     return judge_bars(
         BarSeries(
             interval=interval,
@@ -99,6 +102,7 @@ def _bars(
             before=known or BarsBefore(),
             now=now,
             in_session=in_session,
+            after_break=after_break,
             price_limit=rules.price_limit(symbol),
             thresholds=rules.of(symbol),
         )

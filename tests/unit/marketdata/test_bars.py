@@ -120,6 +120,40 @@ class TestOutliers:
         closes[70] = 103.0
         assert self.judged(closes)[20] == "critical"
 
+    def test_a_coarse_step_of_a_price_that_stood_still_is_none(self) -> None:
+        closes = np.full(100, 7.35)
+        closes[70:] = 7.40
+        assert set(self.judged(closes)) == {None}
+        closes[70:] = 7.60
+        assert self.judged(closes)[20] == "critical"
+
+    @pytest.mark.parametrize(
+        ("gap", "at_once", "after_break"),
+        [
+            (1.04, "critical", None),
+            (0.96, "critical", None),
+            (1.08, "critical", "warning"),
+            (0.5, "critical", "critical"),
+        ],
+    )
+    def test_a_session_may_open_elsewhere(self, gap: float, at_once: str, after_break: str | None) -> None:
+        closes = self.walk.copy()
+        closes[200:] *= gap
+        assert self.judged(closes)[150] == at_once
+        rest = closes[50:]
+        opened = np.arange(len(rest)) == 150
+        bars = series(
+            len(rest), BarsBefore(closes[:50], np.ones(50)), close=rest, high=np.maximum(rest, 12),
+            low=np.minimum(rest, 9), open=rest, after_break=opened,
+        )  # fmt: skip
+        assert [one.get("price_outlier") for one in found(bars)] == [*[None] * 150, after_break, *[None] * 199]
+
+    def test_a_spike_at_the_opening_is_one_still(self) -> None:
+        closes = np.full(60, 100.0)
+        closes[-1] = 1_000.0
+        places, scores = outlier_scores(closes, 59, 6.0, np.array([True]))
+        assert (places.tolist(), scores.tolist()) == ([0], [pytest.approx(900.0)])
+
     def test_few_values_say_nothing(self) -> None:
         assert set(self.judged(np.array([1.0, 1, 1, 1, 1, 9, 1, 1]), known=0)) == {None}
 
@@ -140,6 +174,15 @@ class TestVolume:
     def test_bars_in_a_row_without_volume(self) -> None:
         judged = found(series(13, volume=[5.0, *[0.0] * 11, 1.0]))
         assert [one.get("volume_zero") for one in judged] == [None] * 3 + ["warning"] * 7 + ["critical"] * 2 + [None]
+
+    def test_a_share_that_trades_seldom_has_longer_runs(self) -> None:
+        # A bar in three without trades: seven in a row come of that once in two thousand times, nine in 20,000.
+        volumes = np.where(np.arange(99) % 3 == 0, 0.0, 5.0)
+        judged = found(series(12, volume=[*[0.0] * 11, 1.0], before=BarsBefore(np.full(99, 11.0), volumes)))
+        assert [one.get("volume_zero") for one in judged] == [None] * 8 + ["warning", "critical", "critical", None]
+        # Beside one that trades in every bar.
+        judged = found(series(3, volume=[0.0] * 3, before=BarsBefore(np.full(99, 11.0), np.ones(99))))
+        assert [one.get("volume_zero") for one in judged] == [None, None, "warning"]
 
     def test_those_before_the_batch_count(self) -> None:
         before = BarsBefore(np.full(4, 11.0), np.array([3.0, 0.0, 0.0, 0.0]))
