@@ -80,6 +80,12 @@ held against the close of the session before (`spot_move`), the median spread of
 `spot_above_band`). `sequence_break` holds a book against the update it names and the last one known, across batches;
 the next book that follows ends it. `stale_content` is of states only: equal prices of trades or books in a row are no
 fault. Many critical or rejected rows of one kind alert: see the [runbook](runbook.md#marketdatarowscritical).
+
+What is usual is none either. `open_interest_fractional` leaves out what a venue counts in parts of a lot, down to a
+twentieth: ten contracts of a chain at least, in different numbers of that part. `volume_zero` leaves out runs that come
+of chance more than once in 10,000 times, by how often the last 100 bars went without trades. `price_outlier` has a
+scale of a per cent at least for the first bar of a session, 0.25 % where the price has stood still, else 0.05 %.
+`spread_wide` of books begins at a basis point of the price.
 """
 _GAPS = """
 ## The gap ledger

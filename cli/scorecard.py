@@ -16,15 +16,21 @@ _INTRODUCTION = """# How well the quality checks do
 
 Each check is held against labelled cases: real data and made data, with faults put in and without. The label says what
 was done to the data, not what the check measures, so a fault can be too small to be found, and what is sound can look
-broken. Sizes lie on both sides of the bands; among the sound cases are illiquid corners, wide openings, expiry days,
-stale last prices, carry of every kind and quotes of different moments.
+broken. Sizes lie on both sides of the bands. Among the sound cases are illiquid corners, wide openings, expiry days,
+stale last prices, carry of every kind, quotes of different moments, crashes, gaps after news, minutes without a trade,
+half days, holidays, lunch breaks, the change to summer time, coarse steps of price, and networks that waver.
 
-Precision is the share of alarms that were right, over **all** cases: also those made for other checks, where only what
-follows from their fault is tolerated. Recall is the share of faults that were found. `sound` counts the cases made for
-the check in which nothing is wrong. The bands are the defaults of the catalogue.
+Each case is judged by the code that judges what the service takes in. Precision is the share of alarms that were right,
+over **all** cases of a table: also those made for other checks, where only what follows from their fault is tolerated.
+Recall is the share of faults that were found. `sound` counts the cases made for the check in which nothing is wrong.
+The bands are the defaults of the catalogue.
 
-The cases are code in `benchmarks/corpus`, drawn with fixed seeds; the real ones among them are the bundled GOOG chain
-(QuantConnect/Lean, Apache-2.0). This page is made by `keelson scorecard`; change the code, not this page.
+What no check can know by itself is counted as wrong all the same: that a jump was news, that a quiet share does not
+trade, that a fault of half a band is one. So a low share is not always one to mend; what is behind it is named.
+
+The cases are code in `benchmarks/corpus`, drawn with fixed seeds. The real ones among them are the data bundled in
+`data/sample`, with their sources and licences named there. This page is made by `keelson scorecard`; change the code,
+not this page.
 """
 _REAL = """## The real chains
 
@@ -44,8 +50,9 @@ Checks that are not in this table found nothing there, and there was nothing to 
 - The last price is 0 on {last_zero:.0%} of {legs:,} contracts and the volatility on {volatility_zero:.0%}: contracts
   that never traded, or last traded below their intrinsic value. In eight snapshots it is gone from much or all of what
   trades near the money, and that is the finding.
-- Open interest is not whole on {interest_not_whole:,} contracts, in every snapshot that has a chain. All of it is in
-  thirds and in far expiries: restated in a lot three times as large. It is one warning that persists, and never more.
+- Open interest is not whole on {interest_not_whole:,} contracts, in every snapshot that has a chain, and in thirds on
+  {interest_in_thirds:,} of them: in far expiries, listed when the lot was 25 and not 75, restated in new lots. That is
+  how the venue counts, and no finding; a number among them that is not in thirds would be one.
 - No quote is crossed. {calls:,} calls are listed and {puts:,} puts, in balance near the money.
 
 | across strikes, in session | compared | contradict at all | by more than is tolerated |

@@ -257,3 +257,17 @@ def first_expiry(snapshot: Snapshot, share: float, rng: np.random.Generator) -> 
     first = min(leg.expiry for leg in snapshot.legs)
     snapshot.legs = [leg for leg in snapshot.legs if leg.expiry == first]
     return 1.0
+
+
+def on_far_expiries(change: Callable[[Leg], Leg]) -> Breaking:
+    """Change a share of the contracts of the latter half of the expiries."""
+
+    def breaks(snapshot: Snapshot, share: float, rng: np.random.Generator) -> float:
+        expiries = sorted({leg.expiry for leg in snapshot.legs})
+        far = [i for i, leg in enumerate(snapshot.legs) if leg.expiry >= expiries[len(expiries) // 2]]
+        chosen = some(far, share, rng)
+        for i in chosen:
+            snapshot.legs[i] = change(snapshot.legs[i])
+        return len(chosen) / len(far)
+
+    return breaks

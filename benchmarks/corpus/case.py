@@ -4,8 +4,16 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
+from zlib import crc32
+
+import numpy as np
 
 T = TypeVar("T")
+
+
+def rng_of(name: str, seed: int) -> np.random.Generator:
+    """Return the numbers of a case: others for each name and seed, and the same in every run."""
+    return np.random.default_rng([crc32(name.encode()), seed])
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,11 @@ from dataclasses import replace
 from itertools import count
 from statistics import median
 from typing import Final
-from zlib import crc32
 
 import numpy as np
 
 from benchmarks.corpus import breaking
-from benchmarks.corpus.case import Case
+from benchmarks.corpus.case import Case, rng_of
 from benchmarks.corpus.chain_faults import FAULTS, Fault
 from benchmarks.corpus.goog import goog_snapshot
 from benchmarks.corpus.judging import StateCase
@@ -26,7 +25,7 @@ def chain_cases() -> Iterator[Case[StateCase]]:
     for fault in FAULTS:
         for share in fault.shares:
             for market in fault.markets:
-                yield _case(fault, share, _MADE, make(market, _rng(market.name, next(seeds))), next(seeds))
+                yield _case(fault, share, _MADE, make(market, rng_of(market.name, next(seeds))), next(seeds))
             if fault.on_real:
                 yield _case(fault, share, "LEAN GOOG", goog_snapshot(next(seeds)), next(seeds))
     yield from _sound_markets()
@@ -34,7 +33,7 @@ def chain_cases() -> Iterator[Case[StateCase]]:
 
 
 def _case(fault: Fault, share: float, origin: str, snapshot: Snapshot, seed: int) -> Case[StateCase]:
-    rng = _rng(fault.title, seed)
+    rng = rng_of(fault.title, seed)
     # What the day's median is, give or take: the day has other moments than this one.
     usual = _median_spread(snapshot) * float(np.exp(rng.normal(0, 0.2))) if fault.knows_spreads else None
     is_fault = fault.breaks(snapshot, share, rng) >= fault.from_share
@@ -87,11 +86,16 @@ _ODD: Final = (
         "open interest of thirteen digits",
         breaking.on_any(lambda leg: replace(leg, open_interest=9_007_199_254_741.0)),
     ),
-    # Some venues trade tenths of a contract; there the check has to be switched off.
     (
         "open_interest_fractional",
         "a venue that trades in tenths",
-        breaking.on_any(lambda leg: replace(leg, open_interest=round((leg.open_interest or 0.0) + 0.1, 1))),
+        breaking.on_any(lambda leg: replace(leg, open_interest=(leg.open_interest or 0.0) / 10)),
+    ),
+    # There the check has to be switched off.
+    (
+        "open_interest_fractional",
+        "a venue that trades in hundredths",
+        breaking.on_any(lambda leg: replace(leg, open_interest=(leg.open_interest or 0.0) / 100)),
     ),
     ("quantity_negative", "quantities of zero", breaking.on_any(lambda leg: replace(leg, quantity=0.0))),
     ("implied_volatility_negative", "no volatility", breaking.on_any(lambda leg: replace(leg, volatility=None))),
@@ -106,30 +110,26 @@ def _odd_chains() -> Iterator[Case[StateCase]]:
     follows = frozenset({"strikes_filtered"})
     for check, title, breaks in _ODD:
         for seed, market in enumerate((_INDEX, _STOCK, _OPENING)):
-            snapshot = make(market, _rng(title, seed))
-            breaks(snapshot, 1.0, _rng(title, seed))
+            snapshot = make(market, rng_of(title, seed))
+            breaks(snapshot, 1.0, rng_of(title, seed))
             yield Case(check, title, _MADE, StateCase(snapshot), tolerated=follows)
 
 
 def _sound_markets() -> Iterator[Case[StateCase]]:
     for check, title, market in _SOUND:
         for seed in range(4):
-            given = StateCase(make(market, _rng(title, seed)), median_spread=0.03 if check == "spread_wide" else None)
+            given = StateCase(make(market, rng_of(title, seed)), median_spread=0.03 if check == "spread_wide" else None)
             yield Case(check, title, _MADE, given)
     for market in MARKETS:
         for seed in range(5):
-            yield Case("", f"nothing: {market.name}", _MADE, StateCase(make(market, _rng(market.name, seed))))
+            yield Case("", f"nothing: {market.name}", _MADE, StateCase(make(market, rng_of(market.name, seed))))
     for seed in range(0, 200, 8):
         yield Case("", "nothing", "LEAN GOOG", StateCase(goog_snapshot(seed)))
     for seed in range(5):
-        snapshot = make(_INDEX, _rng("far calls", seed))
+        snapshot = make(_INDEX, rng_of("far calls", seed))
         spot = snapshot.spot or 0.0
         snapshot.legs = [leg for leg in snapshot.legs if not leg.is_call or abs(leg.strike / spot - 1) <= 0.105]
         yield Case("call_put_balance", "calls far from the money not listed", _MADE, StateCase(snapshot))
-
-
-def _rng(name: str, seed: int) -> np.random.Generator:
-    return np.random.default_rng([crc32(name.encode()), seed])
 
 
 def _median_spread(snapshot: Snapshot) -> float:

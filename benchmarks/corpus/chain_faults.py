@@ -28,6 +28,20 @@ class Fault:
     knows_spreads: bool = False
 
 
+def _scaled(leg: Leg) -> Leg:
+    return replace(leg, open_interest=round((leg.open_interest or 0.0) * 1.0371, 2))
+
+
+def _restated(leg: Leg) -> Leg:
+    return replace(leg, open_interest=(leg.open_interest or 0.0) / 3)
+
+
+def _mean_of_two_polls(leg: Leg) -> Leg:
+    # Up to six more or fewer contracts were open at the other one.
+    interest = leg.open_interest or 0.0
+    return replace(leg, open_interest=max((2 * interest + int(interest) % 13 - 6) / 2, 0.0))
+
+
 NEVER: Final = 9.0
 _QUOTED: Final = (_INDEX, _OPENING, _VOLATILE, _STOCK)
 _LARGE: Final = (_INDEX, _OPENING, _EXPIRY, _VOLATILE)
@@ -41,7 +55,7 @@ def _locked(leg: Leg) -> Leg:
     return replace(leg, ask=leg.bid)
 
 
-def _thirds(leg: Leg) -> Leg:
+def _a_third_more(leg: Leg) -> Leg:
     return replace(leg, open_interest=round((leg.open_interest or 0.0) + 1 / 3, 10))
 
 
@@ -175,7 +189,7 @@ FAULTS: Final = (
         breaking.on_any(lambda leg: replace(leg, open_interest=-1.0)),
         (1e-9, 0.02),
     ),
-    Fault("open_interest_fractional", "open interest in thirds of a lot", breaking.on_any(_thirds), (1e-9, 0.04)),
+    Fault("open_interest_fractional", "a third of a lot too much", breaking.on_any(_a_third_more), (1e-9, 0.04)),
     Fault(
         "quantity_negative", "a negative quantity", breaking.on_any(lambda leg: replace(leg, quantity=-75.0)), (1e-9,)
     ),
@@ -196,5 +210,21 @@ FAULTS: Final = (
         (1e-9, 0.02),
         0,
         frozenset({"duplicate", "open_interest_total"}),
+    ),
+    Fault("open_interest_fractional", "scaled by 1.0371", breaking.on_any(_scaled), (1e-9, 0.04, 1.0)),
+    Fault(
+        "open_interest_fractional",
+        "the mean of two polls",
+        breaking.on_any(_mean_of_two_polls),
+        (0.02, 0.5),
+        on_real=False,
+    ),
+    Fault(
+        "open_interest_fractional",
+        "far expiries restated in lots three times as large",
+        breaking.on_far_expiries(_restated),
+        (0.6,),
+        NEVER,
+        frozenset({"open_interest_total"}),
     ),
 )

@@ -1,6 +1,7 @@
 """A real chain that may be published: GOOG on 2015-12-24 from the bundled LEAN sample, minute by minute."""
 
-from copy import deepcopy
+from copy import copy
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -15,7 +16,8 @@ _TICK = 0.05
 def goog_snapshot(number: int) -> Snapshot:
     """Return one of the day's minutes, counted round."""
     known = _minutes()
-    return deepcopy(known[number % len(known)])
+    chosen = known[number % len(known)]
+    return replace(chosen, legs=[copy(leg) for leg in chosen.legs])
 
 
 @cache

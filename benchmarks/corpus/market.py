@@ -1,9 +1,10 @@
 """Made option markets: what a venue would show of them, with its ticks, its noise and its illiquid corners."""
 
+from copy import copy
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from functools import lru_cache
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from shared.schemas.marketdata import MarketState, OptionQuote, OptionRight
 
 # Ten in the morning in Mumbai, on a Monday.
 MOMENT = datetime(2026, 3, 2, 4, 30, tzinfo=UTC)
+_QUOTE = OptionQuote(expiry=MOMENT.date(), strike=Decimal(1), right=OptionRight.CALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,41 +188,43 @@ def _legs(
     silent = rng.random(number) < 0.25 * far**2
     interest = np.round(np.exp(rng.normal(7 - 2 * far, 1.5, number)))
     no_volatility = untraded | (rng.random(number) < np.where(depth > 0, 0.45, 0.015))
+    # Columns as lists: taken one by one, numbers of an array are slow.
+    columns = (
+        np.round(strikes, 4),
+        np.where(silent, 0.0, np.maximum(bids, 0.0)),
+        asks,
+        np.where(untraded, 0.0, np.maximum(np.round(last / market.tick) * market.tick, market.tick)),
+        interest,
+        np.where(no_volatility, 0.0, np.round(smile, 4)),
+    )
+    expiry = MOMENT.date() + timedelta(days=days)
     return [
-        Leg(
-            expiry=MOMENT.date() + timedelta(days=days),
-            strike=round(float(strikes[i]), 4),
-            is_call=is_call,
-            bid=max(float(bids[i]), 0.0) * (not silent[i]),
-            ask=float(asks[i]),
-            last=0.0 if untraded[i] else max(round(float(last[i]) / market.tick) * market.tick, market.tick),
-            open_interest=float(interest[i]),
-            volatility=(0.0 if no_volatility[i] else round(float(smile[i]), 4)) if market.states_volatility else None,
-        )
-        for i in range(number)
+        Leg(expiry, strike, is_call, bid, ask, last, interest, volatility if market.states_volatility else None)
+        for strike, bid, ask, last, interest, volatility in zip(*(column.tolist() for column in columns), strict=True)
     ]
 
 
 def _quote(leg: Leg) -> OptionQuote:
-    values = {
-        "bid": leg.bid,
-        "ask": leg.ask,
-        "last_price": leg.last,
-        "open_interest": leg.open_interest,
-        "bid_quantity": leg.quantity,
-        "ask_quantity": leg.quantity,
-    }
-    amounts: dict[str, Any] = {name: _amount(value) for name, value in values.items()}
-    # These are sound, and validating them would take most of the time.
-    return OptionQuote.model_construct(
+    quantity = _amount(leg.quantity)
+    # These are sound, and validating them, or telling pydantic not to, would take most of the time.
+    quote = copy(_QUOTE)
+    quote.__dict__.update(
         expiry=leg.expiry,
         strike=_exact(leg.strike),
         right=OptionRight.CALL if leg.is_call else OptionRight.PUT,
+        bid=_amount(leg.bid),
+        ask=_amount(leg.ask),
+        bid_quantity=quantity,
+        ask_quantity=quantity,
+        last_price=_amount(leg.last),
+        open_interest=_amount(leg.open_interest),
         implied_volatility=leg.volatility,
-        **amounts,
     )
+    return quote
 
 
+# A chain says the same prices and strikes again and again.
+@lru_cache(maxsize=200_000)
 def _exact(value: float) -> Decimal:
     return Decimal(str(round(value, 6)))
 

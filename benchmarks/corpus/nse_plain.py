@@ -105,9 +105,14 @@ def _read(plain: Plain, rows: list[list[str]]) -> None:
         "last_zero": sum(leg.last == 0 for leg in legs),
         "volatility_zero": sum(leg.volatility == 0 for leg in legs),
         "interest_not_whole": sum(leg.interest is not None and leg.interest % 1 > 0 for leg in legs),
+        "interest_in_thirds": sum(
+            leg.interest is not None and leg.interest % 1 > 0 and abs(leg.interest * 3 - round(leg.interest * 3)) < 1e-6
+            for leg in legs
+        ),
         "crossed": sum(bool(leg.bid and leg.ask and leg.bid > leg.ask) for leg in legs),
     }
-    _label(plain, plain.counts["interest_not_whole"] > 0, "open_interest_fractional")
+    # Lots of 75 were lots of 25 when far expiries were listed: thirds are what they are counted in.
+    _label(plain, plain.counts["interest_not_whole"] > plain.counts["interest_in_thirds"], "open_interest_fractional")
     _label(plain, any((leg.interest or 0) < 0 for leg in legs), "open_interest_negative")
     _label(plain, any(min([*leg.quantities, 0]) < 0 for leg in legs), "quantity_negative")
     if legs:

@@ -41,9 +41,10 @@ def american(spot: Floats, strike: Floats, years: float, rate: float, carry: flo
     discount = math.exp(-rate * step)
     rise = (math.exp((rate - carry) * step) - 1 / up) / (up - 1 / up)
     start, strikes = spot[:, None], strike[:, None]
-    values = np.maximum(sign * (start * up ** np.arange(-_STEPS, _STEPS + 1, 2) - strikes), 0.0)
+    # What an exercise brings at every power of a step; each level of the tree has every second one.
+    gains = sign * (start * up ** np.arange(-_STEPS, _STEPS + 1) - strikes)
+    values = np.maximum(gains[:, ::2], 0.0)
     for level in range(_STEPS - 1, -1, -1):
         held = discount * (rise * values[:, 1:] + (1 - rise) * values[:, :-1])
-        exercised = sign * (start * up ** np.arange(-level, level + 1, 2) - strikes)
-        values = np.maximum(held, exercised)
+        values = np.maximum(held, gains[:, _STEPS - level : _STEPS + level + 1 : 2])
     return np.asarray(values[:, 0], np.float64)

@@ -58,7 +58,7 @@ _CHECKS = (
     Check("spot_several", "Several spot prices in one snapshot", _STATE, "prices", 2, None),
     Check("spot_zero", "A spot price of zero in a snapshot", _STATE, "prices", None, _ONE),
     Check("open_interest_negative", "Negative open interest", _STATE, "contracts", None, _ONE),
-    Check("open_interest_fractional", "Open interest that is not whole", _STATE, "contracts", _ONE, None),
+    Check("open_interest_fractional", "Open interest in no part of a lot", _STATE, "contracts", _ONE, None),
     Check("open_interest_total", "A total that is not the sum of its chain", _STATE, "fraction", 0.005, None),
     Check(
         "call_put_balance",

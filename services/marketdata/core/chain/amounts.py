@@ -2,12 +2,16 @@
 
 import numpy as np
 
-from services.marketdata.core.chain.arrays import Chain, Flags
+from services.marketdata.core.chain.arrays import Chain, Flags, Floats, Whole
 from services.marketdata.core.chain.context import StateContext
 from services.marketdata.core.chain.fields import Findings
 from shared.schemas.marketdata import MarketState, QualityIssue
 
-_WHOLE = 1e-6
+# Sources write six places or more of a third.
+_WHOLE = 1e-4
+# Venues change lots by a half, a third, or from 75 to 65; some trade in tenths. Beyond these anything fits.
+_MOST_PARTS = 20
+_FEWEST_IN_PARTS = 10
 _NOT_NEGATIVE = ("bid", "ask", "last_price", "bid_quantity", "ask_quantity")
 
 
@@ -43,18 +47,43 @@ def _open_interest_negative(state: MarketState, chain: Chain, context: StateCont
 
 
 def _open_interest_fractional(chain: Chain, context: StateContext) -> QualityIssue | None:
-    """Count what is not whole; a change of lot size restated in new lots leaves all of it in thirds, say."""
-    found = np.flatnonzero(chain.open_interest % 1 > 0)
-    # The smallest whole number that makes all of it whole, where there is one.
-    parts = chain.open_interest[found]
-    known = (part for part in range(2, 101) if np.all(np.abs(parts * part - np.round(parts * part)) < _WHOLE))
+    """Count what is not whole, but for what is counted in a unit that is a fraction of a lot."""
+    broken = np.flatnonzero(chain.open_interest % 1 > 0)
+    parts = _parts_of_a_lot(chain.open_interest, broken)
+    found = broken if parts is None else broken[~_is_counted_in(chain.open_interest[broken], parts)]
     return context.thresholds.issue(
         "open_interest_fractional",
         float(len(found)),
         f"open interest of {len(found)} contracts is not whole",
         contracts=chain.named(found),
-        parts_of=next(known, None) if len(found) else None,
+        parts_of_a_lot=parts,
     )
+
+
+def _parts_of_a_lot(open_interest: Floats, broken: Whole) -> int | None:
+    """Return into how many parts a venue divides a lot, None where the chain does not show that it does.
+
+    Positions of before a change of lot size are restated in new lots: of 25 units in lots of 75 all of it is in thirds,
+    for as long as such contracts live. Of a unit there are many contracts, in different numbers of it, and as many
+    that happen to be whole; a number that was spoilt has company of none of these kinds.
+    """
+    if len(broken) < _FEWEST_IN_PARTS:
+        return None
+    whole = np.count_nonzero((open_interest % 1 == 0) & (open_interest != 0))
+    found, most = None, _FEWEST_IN_PARTS - 1
+    for parts in range(2, _MOST_PARTS + 1):
+        units = np.round(open_interest[broken[_is_counted_in(open_interest[broken], parts)]] * parts)
+        kinds = len(np.unique(units % parts))
+        if len(units) > most and kinds >= min(2, parts - 1) and 2 * whole * (parts - 1) >= len(units):
+            found, most = parts, len(units)
+    return found
+
+
+def _is_counted_in(values: Floats, parts: int) -> Flags:
+    units = np.round(values * parts)
+    # What is a whole number but for its last digits is no part of a lot.
+    found: Flags = (np.abs(values * parts - units) < _WHOLE) & (units % parts != 0)
+    return found
 
 
 def _open_interest_total(state: MarketState, chain: Chain, context: StateContext) -> QualityIssue | None:

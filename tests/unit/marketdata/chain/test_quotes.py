@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from services.marketdata.core.thresholds import Bands, Thresholds
-from shared.schemas.marketdata import OptionQuote, OptionRight
+from shared.schemas.marketdata import MarketState, OptionQuote, OptionRight
 from tests.unit.marketdata.chain.states import CALL, PUT, chain_of, found, issues_of, priced, quote, state
 
 pytestmark = pytest.mark.unit
@@ -43,14 +43,55 @@ def test_a_total_may_be_negative_too() -> None:
     assert found(state(total_put_oi="-10"))["open_interest_negative"] == "critical"
 
 
-def test_open_interest_that_is_not_whole_says_in_what_parts() -> None:
+def test_open_interest_that_is_not_whole() -> None:
     (issue,) = issues_of(chain_of(quote(open_interest="6.6666666667"), quote(PUT, open_interest="3")))
-    assert (issue.code, issue.severity, issue.value, issue.details["parts_of"]) == (
-        "open_interest_fractional",
-        "warning",
-        1,
-        3,
-    )
+    assert (issue.code, issue.severity, issue.value) == ("open_interest_fractional", "warning", 1)
+    assert issue.details["contracts"] == ["2026-03-26 100 C"]
+    assert issue.details["parts_of_a_lot"] is None
+
+
+def counted(*interest: float | str) -> MarketState:
+    """Return a chain of calls with these numbers, and of puts without any."""
+    strikes = [str(90 + place) for place in range(len(interest))]
+    calls = [quote(strike=strike, open_interest=str(each)) for strike, each in zip(strikes, interest, strict=True)]
+    return chain_of(*calls, *(quote(PUT, strike=strike, open_interest=None) for strike in strikes))
+
+
+def thirds(number: int) -> list[str]:
+    """Return so many numbers in thirds to ten places, as the source of the NSE's chains has them; some are whole."""
+    return [f"{each / 3:.10f}" for each in range(40, 40 + number)]
+
+
+def test_open_interest_in_parts_of_a_lot_is_how_its_venue_counts() -> None:
+    assert issues_of(counted(*thirds(18))) == []
+    # A lot of 75 in lots of 65, and contracts of a tenth.
+    assert issues_of(counted(*(f"{each * 15 / 13:.10f}" for each in range(40, 80)))) == []
+    assert issues_of(counted(*(each / 10 for each in range(1, 60)))) == []
+    assert issues_of(counted(*(each / 2 for each in range(1, 40)))) == []
+
+
+def test_what_does_not_fit_the_parts_of_a_lot_is_found_among_them() -> None:
+    (issue,) = issues_of(counted(*thirds(18), "1234.57"))
+    assert (issue.code, issue.severity, issue.value) == ("open_interest_fractional", "warning", 1)
+    assert (issue.details["parts_of_a_lot"], issue.details["contracts"]) == (3, ["2026-03-26 108 C"])
+
+
+@pytest.mark.parametrize(
+    "interest",
+    [
+        # Too few to tell.
+        thirds(12),
+        # The same part of a lot too much everywhere, and nowhere a whole one.
+        [each + 0.3 for each in range(10, 60)],
+        [each + 0.5 for each in range(10, 60)],
+        # Divided by a price, scaled, or spoilt in the last digits.
+        [f"{each * 10 / 24.3117:.10f}" for each in range(10, 60)],
+        [f"{each * 1.07:.2f}" for each in range(10, 60)],
+        [f"{each + 1e-9:.10f}" for each in range(10, 60)],
+    ],
+)
+def test_open_interest_that_fits_no_parts_of_a_lot_is_found(interest: list[float | str]) -> None:
+    assert found(counted(*interest)) == {"open_interest_fractional": "warning"}
 
 
 @pytest.mark.parametrize(("total", "severity"), [("10.04", None), ("10.06", "warning"), ("0", "warning")])
