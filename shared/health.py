@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from typing import Literal
 
 from fastapi import APIRouter
@@ -15,11 +16,19 @@ from shared.migrations import schema_problem
 from shared.problems import DependencyUnavailable, declare
 from shared.resources import Resources
 
-# None where all is well, else what is wrong.
-Check = Callable[[], Awaitable[str | None]]
+
+@dataclass(frozen=True, slots=True)
+class Well:
+    """All is well, and what there is to know of it."""
+
+    detail: str
+
+
+# None or Well where all is well, else what is wrong.
+Check = Callable[[], Awaitable[str | Well | None]]
 _CHECK_SECONDS = 3.0
 # The loop alone does not keep a task alive.
-_LEFT_BEHIND: set[asyncio.Future[str | None]] = set()
+_LEFT_BEHIND: set[asyncio.Future[str | Well | None]] = set()
 
 
 class Liveness(BaseModel):
@@ -30,7 +39,7 @@ class Liveness(BaseModel):
 
 
 class DependencyState(BaseModel):
-    """Whether one dependency can be used."""
+    """Whether one dependency can be used, and why not or what it is."""
 
     ok: bool
     detail: str | None = None
@@ -119,12 +128,14 @@ async def _run(checks: Mapping[str, Check]) -> dict[str, DependencyState]:
                 task.cancel()
 
 
-def _state(task: asyncio.Future[str | None]) -> DependencyState:
-    detail = task.result() if task.done() else f"no answer within {_CHECK_SECONDS:g} s"
-    return DependencyState(ok=detail is None, detail=detail)
+def _state(task: asyncio.Future[str | Well | None]) -> DependencyState:
+    found = task.result() if task.done() else f"no answer within {_CHECK_SECONDS:g} s"
+    if isinstance(found, Well):
+        return DependencyState(ok=True, detail=found.detail)
+    return DependencyState(ok=found is None, detail=found)
 
 
-def _forget(task: asyncio.Future[str | None]) -> None:
+def _forget(task: asyncio.Future[str | Well | None]) -> None:
     _LEFT_BEHIND.discard(task)
     if not task.cancelled():
         # Whatever it found now, the answer is out; unread, an error would be logged as nobody's.

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -10,9 +11,11 @@ import pytest
 
 from shared.embedded import EmbeddedPostgres, EmbeddedValkey
 from shared.roles import Role
+from shared.timescale import Rung, rung_of
 from tests.harness import (
     S,
     Tokens,
+    close_to_connections,
     fresh_database,
     make_tokens,
     migrate_all,
@@ -23,6 +26,14 @@ from tests.harness import (
 
 _TEMPLATE = "keelson_template"
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@dataclass(frozen=True)
+class Template:
+    """A database to copy, and what it can do."""
+
+    name: str
+    rung: Rung
 
 
 class MakeSettings(Protocol):
@@ -134,19 +145,39 @@ def market_data() -> Path:
 
 @pytest.fixture(scope="session")
 def timescaledb_url() -> str:
-    """A server of TimescaleDB's community edition, whose user may make databases."""
+    """A server of TimescaleDB, of either edition, whose superuser may make databases."""
     url = os.environ.get("KEELSON_TEST_TIMESCALEDB_URL")
     if not url:
         pytest.skip("no TimescaleDB: KEELSON_TEST_TIMESCALEDB_URL names no server")
     return url
 
 
-@pytest.fixture
-def timescale_database_url(timescaledb_url: str) -> Iterator[str]:
-    """A fresh, migrated database on TimescaleDB."""
+@pytest.fixture(scope="session")
+def timescaledb_template(timescaledb_url: str) -> Iterator[Template]:
+    """A migrated database on TimescaleDB to copy, and what migrations found it to be."""
     with fresh_database(timescaledb_url, "template0") as url:
         migrate_all(url)
+        with psycopg.connect(plain(url)) as connection:
+            license_ = connection.execute("SELECT current_setting('timescaledb.license')").fetchone()
+        close_to_connections(timescaledb_url, name := url.rsplit("/", 1)[1])
+        assert license_ is not None
+        yield Template(name, rung_of(license_[0]))
+
+
+@pytest.fixture
+def timescale_database_url(timescaledb_url: str, timescaledb_template: Template) -> Iterator[str]:
+    """A fresh, migrated database on TimescaleDB."""
+    with fresh_database(timescaledb_url, timescaledb_template.name) as url:
         yield url
+
+
+@pytest.fixture
+def aggregates_database_url(timescaledb_template: Template, request: pytest.FixtureRequest) -> str:
+    """A fresh, migrated database on TimescaleDB's community edition."""
+    if not timescaledb_template.rung.aggregates:
+        pytest.skip(f"only TimescaleDB's community edition has it; the server is {timescaledb_template.rung}")
+    url: str = request.getfixturevalue("timescale_database_url")
+    return url
 
 
 @pytest.fixture(params=["postgresql", "timescaledb"])

@@ -65,6 +65,13 @@ def fresh_database(server_url: str, template: str) -> Iterator[str]:
             connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())
 
 
+def close_to_connections(server_url: str, name: str) -> None:
+    """Let nobody connect to a database any more, TimescaleDB's workers neither: it is copied while nobody uses it."""
+    with psycopg.connect(plain(server_url), autocommit=True) as connection:
+        connection.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false'.encode())
+        connection.execute("SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = %s", [name])
+
+
 def start_postgres(folder: Path) -> EmbeddedPostgres:
     return EmbeddedPostgres(folder / "postgres", log_file=folder / "postgres.log", fast=True)
 

@@ -24,9 +24,11 @@ from services.marketdata.publisher import Publisher
 from services.marketdata.roll_ups import RollUps
 from services.marketdata.routes import feeds, ingest, live, quality, reads
 from services.marketdata.settings import MarketdataSettings
+from services.marketdata.storage_check import storage_check
 from services.marketdata.store import Partitions
 from shared.app import create_app
 from shared.clock import Clock
+from shared.health import Well
 from shared.resources import Resources
 from shared.schemas.feeds import FeedSwitch
 from shared.settings import settings_of_process
@@ -85,11 +87,17 @@ def create(settings: MarketdataSettings | None = None, clock: Clock | None = Non
             for task in tasks:
                 await stop(task)
 
-    return create_app(
+    async def storage() -> str | Well:
+        resources: Resources = app.state.resources
+        return await storage_check(resources.database)
+
+    app = create_app(
         name="marketdata",
         settings=settings,
         clock=clock,
         routers=[ingest.router, feeds.router, reads.router, quality.router, live.router],
+        checks={"storage": storage},
         lifespan=lifespan,
         schemas=(*ingest.BATCHES, *live.MESSAGES),
     )
+    return app

@@ -4,11 +4,13 @@ A session's hours start with the session, and its days at the exchange's midnigh
 roll-ups.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from zoneinfo import ZoneInfo
 
+from services.marketdata.core.catalogue import Subject
 from shared.schemas.marketdata import Interval
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -80,6 +82,8 @@ _MARKETS = {
     "XNSE": "_nse", "XBOM": "_nse", "XSHG": "_cn", "XSHE": "_cn", "XNYS": "_us", "XNAS": "_us",
 }  # fmt: skip
 VOLUME = Width("trade_volume_1h", False, _minutes(60))
+# What is summed from rows of which kind.
+SUMMED: Mapping[Subject, Sequence[Width]] = MappingProxyType({Subject.BAR: WIDTHS, Subject.TICK: (VOLUME,)})
 
 
 def width_of(interval: Interval, calendar: str) -> Width | None:

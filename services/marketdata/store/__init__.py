@@ -56,7 +56,13 @@ from services.marketdata.store.reference import (
     set_thresholds,
     thresholds_of,
 )
-from services.marketdata.store.retention import note_run, remove_before, set_policy, waits_to_be_rolled_up
+from services.marketdata.store.retention import (
+    note_run,
+    remove_before,
+    remove_revisions_before,
+    set_policy,
+    waits_to_be_rolled_up,
+)
 from services.marketdata.store.roll_ups import (
     is_queued,
     list_volume,
@@ -67,6 +73,7 @@ from services.marketdata.store.roll_ups import (
     spans_of,
     take_queued,
 )
+from services.marketdata.store.rung import made_as, serves, versions
 from services.marketdata.store.series import Wanted, latest_at, read_rows
 from services.marketdata.store.states import earlier_state, get_state, median_spread, session_spots, time_of_state
 from services.marketdata.store.storage import storage_report
@@ -112,6 +119,7 @@ __all__ = [
     "list_volume",
     "lock_ledger",
     "lock_symbols",
+    "made_as",
     "median_spread",
     "moments_of",
     "move_on",
@@ -136,7 +144,9 @@ __all__ = [
     "remove_before",
     "remove_marks",
     "remove_override",
+    "remove_revisions_before",
     "sequences_before",
+    "serves",
     "session_spots",
     "set_override",
     "set_policy",
@@ -155,5 +165,6 @@ __all__ = [
     "time_of_state",
     "totals",
     "try_monitor",
+    "versions",
     "waits_to_be_rolled_up",
 ]

@@ -9,8 +9,9 @@ from sqlalchemy.exc import DBAPIError
 
 from services.marketdata.core.partitions import Partition, partition_of
 from services.marketdata.core.retention import Retention
+from services.marketdata.store.rung import made_as
 from shared.database import Database
-from shared.timescale import RUNG, Rung, rung_of
+from shared.timescale import Rung
 
 _EXISTS = text("SELECT to_regclass(:name) IS NOT NULL")
 # Whoever made it in the meantime has made what was asked for.
@@ -27,10 +28,10 @@ class Partitions:
         self._rung: Rung | None = None
 
     async def rung(self) -> Rung:
-        """Return what the database can do. Raises UNAVAILABLE."""
+        """Return what the tables were made as. Raises UNAVAILABLE."""
         if self._rung is None:
             async with self._database.session() as session:
-                self._rung = rung_of(await session.scalar(RUNG))
+                self._rung = await made_as(session)
         return self._rung
 
     async def ensure(self, table: str, moments: Iterable[datetime]) -> None:

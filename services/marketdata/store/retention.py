@@ -6,8 +6,10 @@ from datetime import datetime, timedelta
 from sqlalchemy import delete, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.marketdata.core.catalogue import Subject
+from services.marketdata.core.widths import SUMMED
 from services.marketdata.models import PolicyRunRow
-from services.marketdata.store.tables import SeriesTable
+from services.marketdata.store.tables import TABLES, SeriesTable
 from shared.timescale import Rung
 
 # A run is looked at for as long as this.
@@ -23,6 +25,16 @@ _POLICY = text("""
     SELECT (config ->> 'drop_after')::interval FROM timescaledb_information.jobs
     WHERE proc_name = 'policy_retention' AND hypertable_schema = 'marketdata' AND hypertable_name = :table
 """)
+# A refresh of buckets whose rows were removed removes the buckets too. What rows make out of date is queued anyway.
+_END_REFRESHES = text("""
+    SELECT remove_continuous_aggregate_policy(format('%I.%I', c.view_schema, c.view_name)::regclass)
+    FROM timescaledb_information.jobs AS j
+    -- Some versions name the table behind the view.
+    JOIN timescaledb_information.continuous_aggregates AS c
+        ON j.hypertable_name IN (c.view_name, c.materialization_hypertable_name)
+    WHERE j.proc_name = 'policy_refresh_continuous_aggregate' AND c.view_schema = 'marketdata'
+        AND c.view_name = ANY(:names) AND (j.config ->> 'start_offset')::interval >= CAST(:keep AS interval)
+""")
 _WAITING = text("SELECT EXISTS (SELECT FROM marketdata.roll_up_queue WHERE scope = '' AND from_ts < :moment)")
 
 
@@ -31,10 +43,14 @@ async def waits_to_be_rolled_up(session: AsyncSession, before: datetime) -> bool
     return bool(await session.scalar(_WAITING, {"moment": before}))
 
 
+async def remove_revisions_before(session: AsyncSession, table: SeriesTable, moment: datetime) -> None:
+    """Remove what rows before a moment were before they were corrected."""
+    await session.execute(text(f"DELETE FROM marketdata.{table.revisions} WHERE ts < :moment"), {"moment": moment})
+
+
 async def remove_before(session: AsyncSession, rung: Rung, table: SeriesTable, moment: datetime) -> Sequence[str]:
     """Remove what lies wholly before a moment; return the names of the partitions or chunks that went."""
     name = f"marketdata.{table.name}"
-    await session.execute(text(f"DELETE FROM {name}_revision WHERE ts < :moment"), {"moment": moment})
     if rung.hypertables:
         return [str(row[0]) for row in await session.execute(_DROP_CHUNKS, {"name": name, "moment": moment})]
     gone = [str(row[0]) for row in await session.execute(_ENDED, {"name": name, "moment": moment})]
@@ -43,14 +59,17 @@ async def remove_before(session: AsyncSession, rung: Rung, table: SeriesTable, m
     return gone
 
 
-async def set_policy(session: AsyncSession, table: SeriesTable, keep: timedelta | None) -> bool:
+async def set_policy(session: AsyncSession, subject: Subject, keep: timedelta | None) -> bool:
     """Have TimescaleDB keep rows for so long, None for ever; return whether it was told otherwise before."""
+    table = TABLES[subject]
     known = await session.scalar(_POLICY, {"table": table.name})
     if known == keep:
         return False
     name = {"name": f"marketdata.{table.name}"}
     await session.execute(text("SELECT remove_retention_policy(to_regclass(:name), if_exists => true)"), name)
     if keep is not None:
+        names = [width.name for width in SUMMED.get(subject, ())]
+        await session.execute(_END_REFRESHES, {"names": names, "keep": keep})
         await session.execute(
             text("SELECT add_retention_policy(to_regclass(:name), drop_after => CAST(:keep AS interval))"),
             {**name, "keep": keep},

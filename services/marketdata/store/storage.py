@@ -7,14 +7,10 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.marketdata.store.roll_ups import queue_length
+from services.marketdata.store.rung import made_as, versions
 from services.marketdata.store.tables import TABLES
 from shared.schemas.storage import PolicyRun, SeriesStorage, StorageReport
-from shared.timescale import RUNG, rung_of
 
-_VERSION = text("""
-    SELECT current_setting('server_version') AS server,
-           (SELECT extversion FROM pg_extension WHERE extname = 'timescaledb') AS extension
-""")
 _PARTITIONS = text("""
     SELECT count(c.oid), coalesce(sum(pg_total_relation_size(c.oid)), 0), coalesce(sum(greatest(c.reltuples, 0)), 0)
     FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
@@ -46,8 +42,8 @@ _RUNS = text("""
 
 async def storage_report(session: AsyncSession) -> StorageReport:
     """Return what the database is, what it holds of each series, and how its policies ran."""
-    rung = rung_of(await session.scalar(RUNG))
-    server, extension = (await session.execute(_VERSION)).one()
+    rung = await made_as(session)
+    server, extension = await versions(session)
     series = []
     for table in TABLES.values():
         values = {"table": table.name, "name": f"marketdata.{table.name}"}

@@ -8,13 +8,14 @@ import pytest
 
 from services.marketdata.core.catalogue import Subject
 from services.marketdata.core.retention import Retention
-from services.marketdata.core.widths import Span
+from services.marketdata.core.widths import WIDTHS, Span
 from services.marketdata.maintenance import Maintenance
 from services.marketdata.roll_ups import RollUps
 from services.marketdata.settings import MarketdataSettings
 from services.marketdata.store import Partitions
 from shared.clock import SystemClock
 from shared.database import Database
+from shared.timescale import Rung
 from tests.conftest import MakeSettings
 from tests.harness import Tokens, plain
 from tests.integration.marketdata.client import BASE, bar, batch, client_of
@@ -46,55 +47,107 @@ def count(url: str, table: str) -> int:
     return int(row[0])
 
 
+def run_jobs(url: str, *procedures: str) -> int:
+    """Have TimescaleDB run its policies now; return how many there were."""
+    query = "SELECT job_id FROM timescaledb_information.jobs WHERE proc_name = ANY(%s) ORDER BY job_id"
+    with psycopg.connect(plain(url), autocommit=True) as connection:
+        jobs = connection.execute(query, [list(procedures)]).fetchall()
+        for job in jobs:
+            connection.execute("CALL run_job(%s)", job)
+    return len(jobs)
+
+
 async def test_rows_are_removed_by_the_partition_and_their_roll_ups_stay(
-    make_settings: MakeSettings, tokens: Tokens, database_url: str
+    make_settings: MakeSettings, tokens: Tokens, series_database_url: str
 ) -> None:
-    now = CLOCK.now()
+    url, now = series_database_url, CLOCK.now()
     old, recent = now - timedelta(days=400), now - timedelta(days=3)
-    async with client_of(make_settings(MarketdataSettings), tokens) as client:
+    async with client_of(make_settings(MarketdataSettings, database_url=url), tokens) as client:
         ticks = [tick(old, 1), tick(recent, 2)]
         await client.post("/ticks", {"source": "one", "ticks": ticks})
         await client.post("/ticks", {"source": "one", "ticks": [{**tick(old, 1), "price": "101"}]})
         await client.post("/bars", batch(bar(0)))
-        assert (count(database_url, "trade_tick"), count(database_url, "trade_tick_revision")) == (2, 1)
+        assert (count(url, "trade_tick"), count(url, "trade_tick_revision")) == (2, 1)
         before = await client.all("/trade-volume/hourly?symbol=X")
         assert len(before) == 2
         forget("retention")
-        await maintain(database_url, Retention({Subject.TICK: 90}))
+        await maintain(url, Retention({Subject.TICK: 90}))
         assert done("retention")
-        assert (count(database_url, "trade_tick"), count(database_url, "trade_tick_revision")) == (1, 0)
-        assert count(database_url, "ohlcv_bar") == 1
+        database = (await client.get("/storage"))["database"]
+        if database == Rung.COMMUNITY:
+            assert run_jobs(url, "policy_retention") == 1
+            run_jobs(url, "policy_refresh_continuous_aggregate")
+        assert (count(url, "trade_tick"), count(url, "trade_tick_revision")) == (1, 0)
+        assert count(url, "ohlcv_bar") == 1
         assert await client.all("/trade-volume/hourly?symbol=X") == before
-        storage = await client.get("/storage")
-        (run,) = [each for each in storage["policies"] if each["subject"] == "trade_tick"]
-        assert (run["policy"], run["last_status"]) == ("retention", "Success")
-        assert "removed trade_tick_" in run["detail"]
-        # Another process removed the partition: the first who misses it is told so, and the next finds a new one.
+        policies = (await client.get("/storage"))["policies"]
+        (run,) = [each for each in policies if each["subject"] == "trade_tick" and "etention" in each["policy"]]
+        removed = {Rung.PLAIN: "removed trade_tick_", Rung.APACHE: "removed _timescaledb_internal._hyper_"}
+        assert run["policy"] == ("retention" if database in removed else "Retention Policy")
+        if database in removed:
+            assert run["last_status"] == "Success"
+            assert removed[database] in run["detail"]
         body = {"source": "one", "ticks": [tick(old, 9)]}
-        assert (await client.http.post(f"{BASE}/ticks", json=body)).status_code == 503
+        if database == Rung.PLAIN:
+            # Another process removed the partition: the first who misses it is told so, the next finds a new one.
+            assert (await client.http.post(f"{BASE}/ticks", json=body)).status_code == 503
         await client.post("/ticks", body)
-        assert count(database_url, "trade_tick") == 2
+        assert count(url, "trade_tick") == 2
 
 
 async def test_what_waits_to_be_rolled_up_is_not_removed(
-    make_settings: MakeSettings, tokens: Tokens, database_url: str
+    make_settings: MakeSettings, tokens: Tokens, series_database_url: str
 ) -> None:
-    old = CLOCK.now() - timedelta(days=400)
-    async with client_of(make_settings(MarketdataSettings, marketdata_roll_up_seconds=3600), tokens) as client:
+    url, old = series_database_url, CLOCK.now() - timedelta(days=400)
+    settings = make_settings(MarketdataSettings, database_url=url, marketdata_roll_up_seconds=3600)
+    async with client_of(settings, tokens) as client:
         await client.post("/ticks", {"source": "one", "ticks": [tick(old)]})
-    with psycopg.connect(plain(database_url), autocommit=True) as connection:
+        database = (await client.get("/storage"))["database"]
+    # As was told before anything waited.
+    await maintain(url, Retention({Subject.TICK: 1_000}))
+    with psycopg.connect(plain(url), autocommit=True) as connection:
         connection.execute(
             "INSERT INTO marketdata.roll_up_queue (of, scope, symbol, source, from_ts, to_ts, queued_at)"
             " VALUES ('tick', '', 'Y', 'one', %s, %s, now())",
             (old, old + timedelta(hours=1)),
         )
     forget("retention")
-    await maintain(database_url, Retention({Subject.TICK: 90}))
-    assert count(database_url, "trade_tick") == 1
+    await maintain(url, Retention({Subject.TICK: 90}))
     assert not done("retention")
-    with psycopg.connect(plain(database_url)) as connection:
-        query = "SELECT succeeded, detail FROM marketdata.policy_run WHERE subject = 'trade_tick' ORDER BY run_id DESC"
-        assert connection.execute(query).fetchone() == (False, "rows still wait to be rolled up")
+    if database == Rung.COMMUNITY:
+        assert run_jobs(url, "policy_retention") == 0
+    else:
+        with psycopg.connect(plain(url)) as connection:
+            query = "SELECT succeeded, detail FROM marketdata.policy_run WHERE subject = 'trade_tick' ORDER BY run_id"
+            assert connection.execute(query).fetchall()[-1] == (False, "rows still wait to be rolled up")
+    assert count(url, "trade_tick") == 1
+    with psycopg.connect(plain(url), autocommit=True) as connection:
+        connection.execute("DELETE FROM marketdata.roll_up_queue")
+    await maintain(url, Retention({Subject.TICK: 90}))
+    if database == Rung.COMMUNITY:
+        assert run_jobs(url, "policy_retention") == 1
+    assert count(url, "trade_tick") == 0
+
+
+async def test_a_refresh_that_looks_back_further_than_rows_are_kept_takes_no_roll_up_away(
+    make_settings: MakeSettings, tokens: Tokens, aggregates_database_url: str
+) -> None:
+    url, now = aggregates_database_url, CLOCK.now()
+    async with client_of(make_settings(MarketdataSettings, database_url=url), tokens) as client:
+        ticks = [tick(now - timedelta(days=days), days) for days in (20, 3)]
+        await client.post("/ticks", {"source": "one", "ticks": ticks})
+        before = await client.all("/trade-volume/hourly?symbol=X")
+        assert len(before) == 2
+        await maintain(url, Retention({Subject.TICK: 10}))
+        assert run_jobs(url, "policy_retention") == 1
+        # Those of bars look back further than ten days too, but their rows are kept.
+        refreshed = run_jobs(url, "policy_refresh_continuous_aggregate")
+        assert count(url, "trade_tick") == 1
+        assert await client.all("/trade-volume/hourly?symbol=X") == before
+        assert refreshed == len(WIDTHS)
+        # What comes late into what is kept is still rolled up.
+        await client.post("/ticks", {"source": "one", "ticks": [tick(now - timedelta(days=5), 5)]})
+        assert len(await client.all("/trade-volume/hourly?symbol=X")) == 3
 
 
 async def test_what_is_older_than_is_kept_is_refused(make_settings: MakeSettings, tokens: Tokens) -> None:
@@ -129,11 +182,14 @@ async def test_the_storage_is_told(make_settings: MakeSettings, tokens: Tokens, 
         assert series["ohlcv_bar"]["chunks"] == 1
         assert series["ohlcv_bar"]["bytes"] > 0
         assert storage["roll_ups_waiting"] == 0
-        if storage["extension_version"] is None:
-            assert storage["database"] == "postgresql"
-            return
-        assert storage["database"] == "timescaledb-community"
+        assert (storage["database"] == Rung.PLAIN) == (storage["extension_version"] is None)
         policies = {(each["policy"], each["subject"]) for each in storage["policies"]}
+        if storage["database"] != Rung.COMMUNITY:
+            assert policies == {
+                ("retention", each) for each in ("trade_tick", "liquidation_event", "order_book_snapshot")
+            }
+            assert series["ohlcv_bar"]["compressed_chunks"] == 0
+            return
         assert ("Columnstore Policy", "ohlcv_bar") in policies
         assert ("Retention Policy", "trade_tick") in policies
         assert ("Refresh Continuous Aggregate Policy", "ohlcv_1d_nse") in policies
@@ -148,9 +204,9 @@ async def test_the_storage_is_told(make_settings: MakeSettings, tokens: Tokens, 
         assert len(await client.all("/bars?symbol=X&interval=1m&simulation_id=s1&limit=1000")) == 101
 
 
-async def test_a_policy_of_timescaledb_follows_the_settings(timescale_database_url: str) -> None:
+async def test_a_policy_of_timescaledb_follows_the_settings(aggregates_database_url: str) -> None:
     def kept() -> list[str]:
-        with psycopg.connect(plain(timescale_database_url)) as connection:
+        with psycopg.connect(plain(aggregates_database_url)) as connection:
             rows = connection.execute(
                 "SELECT hypertable_name || ' ' || (config ->> 'drop_after') FROM timescaledb_information.jobs"
                 " WHERE proc_name = 'policy_retention' ORDER BY 1"
@@ -159,5 +215,5 @@ async def test_a_policy_of_timescaledb_follows_the_settings(timescale_database_u
 
     for days, expected in ((100, ["trade_tick 100 days"]), (200, ["trade_tick 200 days"]), (0, [])):
         for _ in range(2):
-            await maintain(timescale_database_url, Retention({Subject.TICK: days}))
+            await maintain(aggregates_database_url, Retention({Subject.TICK: days}))
             assert kept() == expected

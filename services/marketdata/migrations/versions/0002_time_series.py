@@ -140,6 +140,13 @@ def _move(bind: sa.Connection, rung: Rung) -> None:
                ts_init
         FROM marketdata.ohlcv_bar_0001
     """)
+    # Nothing else would ever sum them.
+    op.execute("""
+        INSERT INTO marketdata.roll_up_queue ("of", scope, symbol, source, from_ts, to_ts, queued_at)
+        SELECT 'bar', scope, symbol, source, min(ts), max(ts) + INTERVAL '1 microsecond', now()
+        FROM marketdata.ohlcv_bar WHERE "interval" = '1m'
+        GROUP BY scope, symbol, source, date_trunc('day', ts, 'UTC')
+    """)
     columns = (
         "scope, symbol, ts, source, timestamp, market_state_id, spot_price, total_call_oi, total_put_oi, option_chain,"
         " content_hash, revision, severity, issues, ts_init"
