@@ -8,11 +8,16 @@ from sqlalchemy import text
 
 from shared.database import UNAVAILABLE, Database
 from shared.logging import Category, get_trading_logger
-from shared.tasks import stop
+from shared.tasks import finish, stop
 
 _LOG = get_trading_logger("keelson.marketdata.alone", Category.SYSTEM)
 _LOOK_SECONDS = 2.0
 _TRY = text("SELECT pg_try_advisory_lock(:key)")
+
+
+def key_of(name: str) -> int:
+    """Return the number of a work's lock."""
+    return crc32(f"keelson.marketdata.{name}".encode())
 
 
 class Alone:
@@ -21,20 +26,28 @@ class Alone:
     def __init__(self, database: Database, name: str, work: Callable[[], Coroutine[None, None, None]]) -> None:
         self._database = database
         self._name = name
-        self._key = crc32(f"keelson.marketdata.{name}".encode())
+        self._key = key_of(name)
         self._work = work
         self.holds = False
 
     async def run(self) -> None:
         """Wait for the lock, work, and again once it is lost; for ever."""
+        away = False
         while True:
             try:
                 async with self._database.engine.connect() as connection:
                     await connection.execution_options(isolation_level="AUTOCOMMIT")
                     if await connection.scalar(_TRY, {"key": self._key}):
-                        await self._hold(connection.scalar)
+                        try:
+                            await self._hold(connection.scalar)
+                        finally:
+                            # Given back to the pool it would go on holding the lock, and nobody could work.
+                            await finish(connection.invalidate())
+                away = False
             except (*UNAVAILABLE, OSError) as error:
-                _LOG.warning("work waits for PostgreSQL", work=self._name, reason=type(error).__name__)
+                if not away:
+                    _LOG.warning("work waits for PostgreSQL", work=self._name, reason=type(error).__name__)
+                away = True
             await asyncio.sleep(_LOOK_SECONDS)
 
     async def _hold(self, ask: Callable[..., Awaitable[object]]) -> None:

@@ -1,6 +1,5 @@
 """Fetch history from sources in the background, one backfill after the other, each from where it stopped."""
 
-import asyncio
 from datetime import datetime
 from uuid import uuid4
 
@@ -10,6 +9,7 @@ from services.marketdata.feeds.errors import FeedError
 from services.marketdata.feeds.manager import Manager
 from services.marketdata.feeds.runner import Sink
 from services.marketdata.metrics import BACKFILLS, WORKED
+from services.marketdata.worker import Worker
 from shared.clock import Clock
 from shared.database import UNAVAILABLE, Database
 from shared.logging import Category, get_trading_logger
@@ -22,37 +22,21 @@ _PAUSE_SECONDS = 2.0
 _AWAY = (*UNAVAILABLE, DependencyUnavailable)
 
 
-class Backfills:
+class Backfills(Worker):
     """Work the queue of backfills off. In one process at a time, the one that drives the sources."""
 
     def __init__(self, database: Database, manager: Manager, sink: Sink, clock: Clock) -> None:
+        super().__init__("backfills", _PAUSE_SECONDS)
         self._database = database
         self._manager = manager
         self._sink = sink
         self._clock = clock
-        self._more = asyncio.Event()
 
-    def wake(self) -> None:
-        """Say that there may be something to do."""
-        self._more.set()
-
-    async def run(self) -> None:
-        """Work for ever, whatever fails meanwhile."""
-        while True:
-            try:
-                self._more.clear()
-                while await self.once():
-                    WORKED.labels("backfills").set_to_current_time()
-                WORKED.labels("backfills").set_to_current_time()
-            except _AWAY as error:
-                _LOG.warning("backfills wait", reason=type(error).__name__)
-            except Exception:  # a queue that nobody works off any more says so nowhere
-                _LOG.exception("backfills failed")
-            try:
-                async with asyncio.timeout(_PAUSE_SECONDS):
-                    await self._more.wait()
-            except TimeoutError:
-                continue
+    async def work(self) -> bool:
+        """Work the queue off. Raises one of UNAVAILABLE, or DependencyUnavailable."""
+        while await self.once():
+            WORKED.labels(self._name).set_to_current_time()
+        return True
 
     async def once(self) -> bool:
         """Do the oldest backfill; return whether there was one. Raises one of UNAVAILABLE, or DependencyUnavailable."""

@@ -59,6 +59,7 @@ def create(settings: MarketdataSettings | None = None, clock: Clock | None = Non
         maintenance = Maintenance(resources.database, partitions, resources.clock)
 
         monitor = Monitor(resources.database, publisher, resources.clock, settings.marketdata_monitor_seconds)
+        watcher = Alone(resources.database, "watching", monitor.run)
 
         def stored() -> None:
             publisher.wake()
@@ -79,7 +80,7 @@ def create(settings: MarketdataSettings | None = None, clock: Clock | None = Non
         app.state.partitions, app.state.publisher, app.state.roll_ups = partitions, publisher, roll_ups
         app.state.sources, app.state.backfills = sources, backfills
         tasks = [
-            asyncio.create_task(worker.run()) for worker in (publisher, roll_ups, maintenance, monitor, reader, driver)
+            asyncio.create_task(worker.run()) for worker in (publisher, roll_ups, maintenance, watcher, reader, driver)
         ]
         try:
             yield

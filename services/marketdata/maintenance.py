@@ -1,14 +1,13 @@
 """Keep what is to be kept, and no more: retention, and a word on how it went."""
 
-import asyncio
 from datetime import timedelta
 
 from services.marketdata import store
 from services.marketdata.core.catalogue import Subject
-from services.marketdata.metrics import WORKED
 from services.marketdata.store import TABLES, Partitions
+from services.marketdata.worker import Worker
 from shared.clock import Clock
-from shared.database import UNAVAILABLE, Database
+from shared.database import Database
 from shared.logging import Category, get_trading_logger
 
 _LOG = get_trading_logger("keelson.marketdata.maintenance", Category.MARKET_DATA)
@@ -16,34 +15,23 @@ _POLICY = "retention"
 _EVERY = timedelta(hours=1)
 
 
-class Maintenance:
+class Maintenance(Worker):
     """Remove rows that are no longer kept. On TimescaleDB's community edition its own policy removes the chunks."""
 
     def __init__(self, database: Database, partitions: Partitions, clock: Clock) -> None:
+        super().__init__(_POLICY, _EVERY.total_seconds())
         self._database = database
         self._partitions = partitions
         self._clock = clock
 
-    async def run(self) -> None:
-        """Work for ever, whatever fails meanwhile."""
-        while True:
-            try:
-                await self.once()
-            except UNAVAILABLE as error:
-                _LOG.warning("retention waits", reason=type(error).__name__)
-            except Exception:  # disks fill while nobody removes anything
-                _LOG.exception("retention failed")
-            await asyncio.sleep(_EVERY.total_seconds())
-
-    async def once(self) -> None:
-        """Remove what is no longer kept of each kind of rows. Raises UNAVAILABLE."""
+    async def work(self) -> bool:
+        """Remove what is no longer kept of each kind of rows. Raises one of UNAVAILABLE."""
         rung, done = await self._partitions.rung(), True
         for subject in TABLES:
             work = self._set if rung.aggregates else self._remove
             done = await work(subject) and done
         self._partitions.forget()
-        if done:
-            WORKED.labels("retention").set_to_current_time()
+        return done
 
     async def _set(self, subject: Subject) -> bool:
         """Have TimescaleDB remove what is no longer kept of a kind of rows; return whether it may go."""

@@ -1,14 +1,11 @@
-"""Watch live data: whether rows come, their clocks move, sources agree and bars are whole. One process at a time."""
+"""Watch live data: whether rows come, their clocks move, sources agree and bars are whole."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from datetime import datetime, timedelta
 
-from sqlalchemy.exc import PendingRollbackError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.marketdata import store
 from services.marketdata.handlers.streams import watch_clocks, watch_gaps, watch_prices, watch_times, watch_volumes
 from services.marketdata.handlers.watching import Round, Said, load_round
 from services.marketdata.metrics import FINDINGS, WORKED
@@ -18,9 +15,6 @@ from shared.database import UNAVAILABLE, Database
 from shared.logging import Category, get_trading_logger
 
 _LOG = get_trading_logger("keelson.marketdata.monitor", Category.MARKET_DATA)
-_LONGEST_STATEMENT = timedelta(seconds=8)
-# A connection that was lost in the middle says so once more when it is given back.
-_AWAY = (*UNAVAILABLE, PendingRollbackError)
 _PRICES_EVERY, _SCANS_EVERY = timedelta(seconds=15), timedelta(minutes=1)
 _Watch = Callable[[AsyncSession, Round, Said], Awaitable[None]]
 
@@ -48,35 +42,21 @@ class Monitor:
         )
 
     async def run(self) -> None:
-        """Watch for ever, whatever fails meanwhile."""
+        """Watch for ever, whatever fails meanwhile; by one process at a time."""
         away = False
-        while True:
-            try:
-                await self._take_turn()
-                away = False
-            except _AWAY as error:
-                if not away:
-                    _LOG.warning("live data are not watched", reason=type(error).__name__)
-                away = True
-            except Exception:  # data that nobody watches are taken for good
-                _LOG.exception("watching live data failed")
-            await asyncio.sleep(self._pause)
-
-    async def _take_turn(self) -> None:
-        """Watch for as long as this process is the one that does; the lock ends with its connection."""
-        async with self._database.autocommit(_LONGEST_STATEMENT) as connection:
-            if not await store.try_monitor(connection):
-                return
-            try:
-                while True:
+        try:
+            while True:
+                try:
                     await self.once()
-                    await asyncio.sleep(self._pause)
-                    await store.still_monitors(connection)
-            finally:
-                # Whoever watches next says what there is.
-                FINDINGS.clear()
-                with suppress(*_AWAY):
-                    await store.end_monitor(connection)
+                    away = False
+                except UNAVAILABLE as error:
+                    if not away:
+                        _LOG.warning("live data are not watched", reason=type(error).__name__)
+                    away = True
+                await asyncio.sleep(self._pause)
+        finally:
+            # Whoever watches next says what there is.
+            FINDINGS.clear()
 
     async def once(self) -> None:
         """Judge what is due, each in a transaction of its own. Raises UNAVAILABLE."""

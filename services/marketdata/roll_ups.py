@@ -9,55 +9,33 @@ from services.marketdata.core.catalogue import Subject
 from services.marketdata.core.widths import Span, Width, width_of
 from services.marketdata.metrics import ROLL_UPS_WAITING, WORKED
 from services.marketdata.store import Partitions
+from services.marketdata.worker import Worker
 from shared.clock import Clock
-from shared.database import UNAVAILABLE, Database
-from shared.logging import Category, get_trading_logger
+from shared.database import Database
 from shared.problems import DependencyUnavailable
 from shared.schemas.marketdata import Interval
 
-_LOG = get_trading_logger("keelson.marketdata.roll_ups", Category.MARKET_DATA)
 # Of a symbol and day each: what one transaction works out in well under the time a statement may take.
 _BATCH = 200
 _DAYS_READ = 800
 
 
-class RollUps:
+class RollUps(Worker):
     """Work the queue of roll-ups off. Several processes share it."""
 
     def __init__(self, database: Database, partitions: Partitions, clock: Clock, pause: float) -> None:
+        super().__init__("roll_ups", pause)
         self._database = database
         self._partitions = partitions
         self._clock = clock
-        self._pause = pause
-        self._more = asyncio.Event()
         # One at a time: on TimescaleDB each takes two connections.
         self._turn = asyncio.Lock()
 
-    def wake(self) -> None:
-        """Say that there may be something to do."""
-        self._more.set()
-
-    async def run(self) -> None:
-        """Work for ever, whatever fails meanwhile."""
-        away = False
-        while True:
-            try:
-                self._more.clear()
-                while await self._refresh(_BATCH):
-                    WORKED.labels("roll_ups").set_to_current_time()
-                WORKED.labels("roll_ups").set_to_current_time()
-                away = False
-            except UNAVAILABLE as error:
-                if not away:
-                    _LOG.warning("roll-ups wait", reason=type(error).__name__)
-                away = True
-            except Exception:  # roll-ups that are never worked out again would be served as they were
-                _LOG.exception("roll-ups failed")
-            try:
-                async with asyncio.timeout(self._pause):
-                    await self._more.wait()
-            except TimeoutError:
-                continue
+    async def work(self) -> bool:
+        """Work the queue off. Raises one of UNAVAILABLE."""
+        while await self._refresh(_BATCH):
+            WORKED.labels(self._name).set_to_current_time()
+        return True
 
     async def current(self, of: Subject, within: Span) -> None:
         """Work out what is out of date within a span, of any source. Raises DependencyUnavailable where it is much."""

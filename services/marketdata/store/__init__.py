@@ -28,7 +28,6 @@ from services.marketdata.store.live import (
     all_series,
     count_rows_of,
     delays,
-    end_monitor,
     forget_volumes,
     known_series,
     known_volumes,
@@ -37,9 +36,7 @@ from services.marketdata.store.live import (
     put_series,
     sequences_before,
     set_skew,
-    still_monitors,
     symbols_by_source,
-    try_monitor,
 )
 from services.marketdata.store.marks import latest_marks
 from services.marketdata.store.origin import Origin
@@ -100,7 +97,6 @@ __all__ = [
     "count_rows_of",
     "delays",
     "earlier_state",
-    "end_monitor",
     "forget_volumes",
     "get_backfill",
     "get_state",
@@ -156,7 +152,6 @@ __all__ = [
     "set_thresholds",
     "sources_of_bars",
     "spans_of",
-    "still_monitors",
     "storage_report",
     "symbols_by_source",
     "take_marks",
@@ -164,7 +159,6 @@ __all__ = [
     "thresholds_of",
     "time_of_state",
     "totals",
-    "try_monitor",
     "versions",
     "waits_to_be_rolled_up",
 ]

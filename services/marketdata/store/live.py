@@ -9,14 +9,12 @@ from typing import Any
 from sqlalchemy import bindparam, func, select, text, update
 from sqlalchemy.dialects.postgresql import ARRAY, TEXT, TIMESTAMP
 from sqlalchemy.dialects.postgresql import insert as upsert
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.marketdata.core.catalogue import Subject
 from services.marketdata.core.monitor.arrival import SeriesState
 from services.marketdata.models import LiveSeries
 
-# Any number nobody else uses on this database.
-_MONITOR_KEY = 0x6D6F6E69
 _MOST_RECENT = 1_000
 _TOGETHER = 1_000
 
@@ -74,21 +72,6 @@ async def set_skew(session: AsyncSession, name: SeriesName, skew: float | None) 
     row = LiveSeries
     chosen = [getattr(row, field) == value for field, value in _key(name).items()]
     await session.execute(update(row).where(*chosen).values(skew=skew))
-
-
-async def try_monitor(connection: AsyncConnection) -> bool:
-    """Return whether this connection may monitor; it then does until it ends, or `end_monitor`."""
-    return bool(await connection.scalar(select(func.pg_try_advisory_lock(_MONITOR_KEY))))
-
-
-async def still_monitors(connection: AsyncConnection) -> None:
-    """Make sure of the connection that holds the lock. Raises one of UNAVAILABLE."""
-    await connection.execute(select(1))
-
-
-async def end_monitor(connection: AsyncConnection) -> None:
-    """Let another process monitor."""
-    await connection.execute(select(func.pg_advisory_unlock(_MONITOR_KEY)))
 
 
 _TABLE = {

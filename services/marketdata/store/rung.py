@@ -10,8 +10,8 @@ _MADE = text("""
     SELECT CASE WHEN relkind = 'p' THEN 'postgresql'
                 WHEN EXISTS (
                     SELECT FROM pg_depend AS d JOIN pg_rewrite AS r ON r.oid = d.objid
-                    WHERE d.classid = 'pg_rewrite'::regclass AND d.refobjid = 'marketdata.bar_roll_up'::regclass
-                        AND r.ev_class = 'marketdata.ohlcv_5m'::regclass
+                    WHERE d.classid = 'pg_rewrite'::regclass AND d.refobjid = to_regclass('marketdata.bar_roll_up')
+                        AND r.ev_class = to_regclass('marketdata.ohlcv_5m')
                 ) THEN 'timescaledb-apache'
                 ELSE 'timescaledb-community' END
     FROM pg_class WHERE oid = 'marketdata.ohlcv_bar'::regclass

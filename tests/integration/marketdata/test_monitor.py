@@ -2,16 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy.exc import PendingRollbackError
 
-from services.marketdata import store
 from services.marketdata.settings import MarketdataSettings
-from shared.database import Database
 from shared.roles import Role
 from tests.conftest import MakeSettings
 from tests.harness import Tokens
@@ -281,23 +277,3 @@ async def test_a_slot_with_few_rows(live: Watched) -> None:
     await live.feed(minutes=17, every=200)
     await live.look()
     assert await live.issues() == {"row_volume a": "critical"}
-
-
-async def test_one_process_watches_at_a_time_and_the_next_takes_over(database_url: str) -> None:
-    database, longest = Database(database_url, application_name="test"), timedelta(seconds=5)
-    try:
-        async with database.autocommit(longest) as first:
-            with suppress(PendingRollbackError):
-                async with database.autocommit(longest) as second:
-                    assert await store.try_monitor(first)
-                    assert not await store.try_monitor(second)
-                    await store.still_monitors(first)
-                    await store.end_monitor(first)
-                    assert await store.try_monitor(second)
-                    # A process that dies lets go with its connection.
-                    await second.invalidate()
-            async with asyncio.timeout(10):
-                while not await store.try_monitor(first):
-                    await asyncio.sleep(0.02)
-    finally:
-        await database.dispose()

@@ -5,13 +5,13 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from zlib import crc32
 
 import psycopg
 import pytest
 from prometheus_client import REGISTRY
 
 from services.marketdata import store
+from services.marketdata.alone import key_of
 from services.marketdata.backfills import Backfills, new_id
 from services.marketdata.feeds.connector import Batch
 from services.marketdata.feeds.manager import Manager, Wiring
@@ -186,7 +186,7 @@ async def test_who_does_not_drive_the_sources_any_more_shows_nothing_of_them(
             }
 
         await until(lambda: len(gauges()) == 6, 20)
-        await is_shown_again(lambda: len(gauges()) > 0, database_url, crc32(b"keelson.marketdata.sources"))
+        await is_shown_again(lambda: len(gauges()) > 0, database_url, key_of("sources"))
         await until(lambda: metric("marketdata_feed_priority", source="two") == 1)
     assert gauges() == set()
 
@@ -199,5 +199,5 @@ async def test_who_does_not_watch_any_more_shows_no_findings(
         def shown() -> bool:
             return metric("marketdata_monitor_findings", code="stale_age", severity="critical") is not None
 
-        await is_shown_again(shown, database_url, 0x6D6F6E69)
+        await is_shown_again(shown, database_url, key_of("watching"))
     assert not shown()

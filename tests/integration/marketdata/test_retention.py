@@ -19,7 +19,7 @@ from shared.timescale import Rung
 from tests.conftest import MakeSettings
 from tests.harness import Tokens, plain
 from tests.integration.marketdata.client import BASE, bar, batch, client_of
-from tests.integration.marketdata.measured import done, forget, metric
+from tests.integration.marketdata.measured import metric
 
 pytestmark = pytest.mark.integration
 CLOCK = SystemClock()
@@ -30,12 +30,13 @@ def tick(at: datetime, number: int = 1) -> dict[str, Any]:
     return {"symbol": "X", "ts": at.isoformat(), "trade_id": str(number), "price": "100", "quantity": "1"}
 
 
-async def maintain(url: str, retention: Retention) -> None:
+async def maintain(url: str, retention: Retention) -> bool:
+    """Remove what is no longer kept; return whether all of it could go."""
     database = Database(url, application_name="test")
     try:
         partitions = Partitions(database, retention)
         await RollUps(database, partitions, CLOCK, 1.0).current(Subject.TICK, Span("", "X", "", *ALWAYS))
-        await Maintenance(database, partitions, CLOCK).once()
+        return await Maintenance(database, partitions, CLOCK).work()
     finally:
         await database.dispose()
 
@@ -70,9 +71,7 @@ async def test_rows_are_removed_by_the_partition_and_their_roll_ups_stay(
         assert (count(url, "trade_tick"), count(url, "trade_tick_revision")) == (2, 1)
         before = await client.all("/trade-volume/hourly?symbol=X")
         assert len(before) == 2
-        forget("retention")
-        await maintain(url, Retention({Subject.TICK: 90}))
-        assert done("retention")
+        assert await maintain(url, Retention({Subject.TICK: 90}))
         database = (await client.get("/storage"))["database"]
         if database == Rung.COMMUNITY:
             assert run_jobs(url, "policy_retention") == 1
@@ -111,9 +110,7 @@ async def test_what_waits_to_be_rolled_up_is_not_removed(
             " VALUES ('tick', '', 'Y', 'one', %s, %s, now())",
             (old, old + timedelta(hours=1)),
         )
-    forget("retention")
-    await maintain(url, Retention({Subject.TICK: 90}))
-    assert not done("retention")
+    assert not await maintain(url, Retention({Subject.TICK: 90}))
     if database == Rung.COMMUNITY:
         assert run_jobs(url, "policy_retention") == 0
     else:
