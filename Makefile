@@ -34,7 +34,7 @@ install: $(STAMP_DEV) ## Install everything for development
 
 .PHONY: test
 test: $(STAMP_DEV) ## Run everything that must hold
-	@$(BIN)/python -m pytest -n auto --dist loadfile tests
+	@$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder tests
 
 .PHONY: test-unit
 test-unit: $(STAMP_DEV) ## Run the tests without servers
@@ -42,11 +42,11 @@ test-unit: $(STAMP_DEV) ## Run the tests without servers
 
 .PHONY: test-integration
 test-integration: $(STAMP_DEV) ## Run the tests on a real PostgreSQL and Valkey
-	@$(BIN)/python -m pytest -n auto --dist loadfile tests/integration
+	@$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder tests/integration
 
 .PHONY: test-e2e
 test-e2e: $(STAMP_DEV) ## Run the tests of the whole suite as its own processes
-	@$(BIN)/python -m pytest -n auto --dist loadfile tests/e2e
+	@$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder tests/e2e
 
 .PHONY: format
 format: $(STAMP_DEV) ## Format the code
