@@ -3,17 +3,20 @@
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
+from functools import partial
 
 from fastapi import FastAPI
 
 from services.marketdata.alone import Alone
 from services.marketdata.backfills import Backfills
+from services.marketdata.core.thresholds import Thresholds
 from services.marketdata.feeds.build import CCXT, build_manager
 from services.marketdata.feeds.hours import MarketHours
 from services.marketdata.feeds.ingest_sink import IngestSink
 from services.marketdata.feeds.manager import Wiring
 from services.marketdata.feeds.memory import FeedMemory
 from services.marketdata.handlers.live import Live
+from services.marketdata.handlers.rules import load_rules
 from services.marketdata.live.hub import Hub
 from services.marketdata.live.latest import LatestMarks
 from services.marketdata.live.reader import StreamReader
@@ -28,6 +31,7 @@ from services.marketdata.storage_check import storage_check
 from services.marketdata.store import Partitions
 from shared.app import create_app
 from shared.clock import Clock
+from shared.database import Database
 from shared.health import Well
 from shared.resources import Resources
 from shared.schemas.feeds import FeedSwitch
@@ -39,6 +43,11 @@ async def _together(*works: Coroutine[None, None, None]) -> None:
     async with asyncio.TaskGroup() as group:
         for work in works:
             group.create_task(work)
+
+
+async def _thresholds_of(database: Database, symbol: str) -> Thresholds:
+    async with database.session() as session:
+        return (await load_rules(session, [symbol])).of(symbol)
 
 
 def create(settings: MarketdataSettings | None = None, clock: Clock | None = None) -> FastAPI:
@@ -74,7 +83,7 @@ def create(settings: MarketdataSettings | None = None, clock: Clock | None = Non
         asked = {name: settings.symbols for name in settings.sources if name.startswith(CCXT)}
         hours = MarketHours(resources.database, asked, resources.clock)
         wiring = Wiring(sink, on_gap=fill, waited=hours.waited, memory=FeedMemory(resources.redis))
-        sources = build_manager(settings, resources.clock, wiring)
+        sources = build_manager(settings, resources.clock, wiring, partial(_thresholds_of, resources.database))
         backfills = Backfills(resources.database, sources, sink, resources.clock)
         driver = Alone(resources.database, "sources", lambda: _together(hours.run(), sources.run(), backfills.run()))
         app.state.partitions, app.state.publisher, app.state.roll_ups = partitions, publisher, roll_ups

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from services.marketdata.core.feeds.rows import Observed
+from services.marketdata.core.stream.news import News
 from services.marketdata.feeds.errors import Unsupported
 from shared.schemas.base import Severity
 from shared.schemas.market_events import (
@@ -51,6 +52,14 @@ def batches_of(source: str, rows: Sequence[Row], simulation_id: str | None = Non
     pieces = (rows[at : at + most] for at in range(0, len(rows), most))
     # Rows that are contracts already are not checked again.
     return [batch.model_validate({"source": source, "simulation_id": simulation_id, field: each}) for each in pieces]
+
+
+def without_rows(source: str, kind: type[Row], simulation_id: str | None) -> Batch:
+    """Return a batch for news alone: of messages that no row was made of, such as those of a book that is lost."""
+    batch, field, _ = _BATCHES[kind]
+    # On the wire there is no such batch, so that its contract is not asked.
+    values: dict[str, Any] = {"source": source, "simulation_id": simulation_id, field: []}
+    return batch.model_construct(**values)
 
 
 def rows_of(batch: Batch) -> Sequence[Row]:
@@ -120,11 +129,13 @@ def _nothing() -> None:
 class Delivery:
     """A batch, and what is to be called once it is safe with whoever took it: the connector then moves on.
 
-    Where it is not called the same rows come again: what could not be stored is not lost.
+    Where it is not called the same rows come again: what could not be stored is not lost. `news` is what the checks
+    of the raw stream that the rows were made of say beside them, None of what is made of no raw stream.
     """
 
     batch: Batch
     taken: Callable[[], None] = _nothing
+    news: News | None = None
 
 
 @dataclass(frozen=True, slots=True)

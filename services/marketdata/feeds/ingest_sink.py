@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 
+from services.marketdata.core.stream.news import News
 from services.marketdata.feeds.connector import Batch, rows_of
 from services.marketdata.handlers import ingest, states
+from services.marketdata.handlers.outcome import keep_news
 from services.marketdata.rows.forms import JSON, From, in_thread
 from services.marketdata.rows.kinds import BARS, FUNDING_RATES, LIQUIDATIONS, ORDER_BOOKS, TICKS, RowKind
-from services.marketdata.store import Partitions
+from services.marketdata.store import Origin, Partitions
 from shared.clock import Clock
 from shared.database import Database
 from shared.problems import Unprocessable
@@ -31,8 +33,10 @@ class IngestSink:
         self._clock = clock
         self._stored = stored
 
-    async def __call__(self, batch: Batch) -> IngestResult:
+    async def __call__(self, batch: Batch, news: News | None = None) -> IngestResult:
         """Return what became of a batch. Raises what the database raises: it is then offered again."""
+        if news is not None and not rows_of(batch):
+            return await self._keep(batch, news, [])
         try:
             async with self._database.session() as session:
                 if isinstance(batch, MarketStateBatch):
@@ -42,16 +46,20 @@ class IngestSink:
                     body = batch.model_dump_json().encode()
                     rows = await in_thread(kind, JSON, body, From(None, None))
                     result = await ingest.ingest_rows(
-                        session, self._partitions, kind, rows, "lenient", self._clock.now()
+                        session, self._partitions, kind, rows, "lenient", self._clock.now(), news
                     )
         except Unprocessable as error:
             # Offered again it would be refused again, and hold up all that comes after it.
-            return _refused(batch, str(error))
+            refused = [RejectedRow(index=index, reason=str(error)) for index in range(len(rows_of(batch)))]
+            return await self._keep(batch, news, refused)
         self._stored()
         return result
 
-
-def _refused(batch: Batch, reason: str) -> IngestResult:
-    rows = len(rows_of(batch))
-    rejected = [RejectedRow(index=index, reason=reason) for index in range(rows)]
-    return IngestResult(received=rows, stored=0, unchanged=0, rejected_count=rows, rejected=rejected, published=0)
+    async def _keep(self, batch: Batch, news: News | None, refused: list[RejectedRow]) -> IngestResult:
+        """Keep the news of a stream that no row is stored of."""
+        if news is not None:
+            origin = Origin(batch.simulation_id or "", batch.source, self._clock.now())
+            async with self._database.session() as session:
+                await keep_news(session, origin, news)
+        rows = len(refused)
+        return IngestResult(received=rows, stored=0, unchanged=0, rejected_count=rows, rejected=refused, published=0)

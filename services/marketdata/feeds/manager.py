@@ -13,6 +13,7 @@ from services.marketdata.core.feeds.calls import Call
 from services.marketdata.core.feeds.failover import Active, FailoverPolicy, choose, close_gap
 from services.marketdata.core.feeds.health import HealthPolicy
 from services.marketdata.core.feeds.rows import Observed
+from services.marketdata.core.stream.news import News
 from services.marketdata.core.thresholds import DEFAULTS, Thresholds
 from services.marketdata.feeds import metrics
 from services.marketdata.feeds.caller import CallPolicy
@@ -177,8 +178,8 @@ class Manager:
             for priority, (name, source) in enumerate(self._sources.items())
         ]
 
-    async def _taken(self, name: str, batch: Batch) -> IngestResult:
-        result = await self._wiring.sink(batch)
+    async def _taken(self, name: str, batch: Batch, news: News | None = None) -> IngestResult:
+        result = await self._wiring.sink(batch, news)
         self.observe(name, observed(batch, result))
         return result
 

@@ -2,17 +2,18 @@
 
 import asyncio
 import heapq
-from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import islice
-from typing import Protocol
+from typing import NamedTuple
 
+from services.marketdata.core.catalogue import Subject
+from services.marketdata.core.stream.news import SUBJECTS, News
 from services.marketdata.feeds.connector import (
-    Batch,
     Delivery,
     Poll,
     Row,
@@ -20,29 +21,39 @@ from services.marketdata.feeds.connector import (
     WithoutHistory,
     batches_of,
     event_time,
+    without_rows,
 )
 from services.marketdata.feeds.errors import FeedError
 from services.marketdata.feeds.metrics import BAD_ROWS
+from services.marketdata.feeds.recording import Recording, WatchedStream
 from services.marketdata.formats.dataset import BadRow, FormatError
 from shared.clock import Clock
+from shared.schemas.market_events import OrderBook, Tick
 
 # Records read ahead of those that are handed on, and held at most twice: that bounds memory, however large the files.
 _CHUNK = 1_000
 # Records so close together are handed on at once.
 _TOGETHER_SECONDS = 0.05
 
-_Piece = list[tuple[str, Row]]
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_KINDS: Mapping[Subject, type[Row]] = {Subject.TICK: Tick, Subject.ORDER_BOOK: OrderBook}
 
 
-class Recording(Protocol):
-    """What is replayed: a dataset of `formats.discover`, or anything like it."""
+class _Item(NamedTuple):
+    """A record or news of a source, and how its raw stream stands after it; None of what was made of none."""
+
+    source: str
+    what: Row | News
+    stands: News | None
 
     @property
-    def source(self) -> str:
-        """Return the name of the source that was recorded."""
+    def key(self) -> tuple[str, type[Row], str]:
+        """Return what the rows of a batch have in common; where there are news, they are of one symbol."""
+        kind = _KINDS[SUBJECTS[self.what.stream]] if isinstance(self.what, News) else type(self.what)
+        return self.source, kind, self.stands.symbol if self.stands else ""
 
-    def records(self, on_bad_row: Callable[[BadRow], None] | None = None) -> Iterator[Row]:
-        """Yield the records in the order of their time; may be called again."""
+
+_Piece = list[_Item]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +71,10 @@ class _Pace:
 class ReplayConnector(WithoutHistory):
     """Replays recordings, merged in the order in which their records became known.
 
-    `speed` is how many times faster than recorded, 0 as fast as they are taken. `position` counts the records that
-    were taken; a replay that is opened again goes on there, in this process or in another that is given it. Batches
-    carry the recordings' own source names and `simulation_id`, without which they would count as live.
+    `speed` is how many times faster than recorded, 0 as fast as they are taken. `position` counts the records, and the
+    news of raw streams, that were taken; a replay that is opened again goes on there, in this process or in another
+    that is given it: what lies before is read and checked again, but not told again. Batches carry the recordings' own
+    source names and `simulation_id`, without which they would count as live.
     """
 
     def __init__(
@@ -92,7 +104,7 @@ class ReplayConnector(WithoutHistory):
         async with aclosing(self._chunks()) as chunks:
             pace: _Pace | None = None
             async for chunk in chunks:
-                pace = pace or _Pace(_known(chunk[0][1]), self._clock.now(), self._speed)
+                pace = pace or _Pace(_known(chunk[0].what), self._clock.now(), self._speed)
                 async with aclosing(self._paced(chunk, pace)) as pieces:
                     async for piece in pieces:
                         for delivery in self._deliveries(piece):
@@ -101,6 +113,9 @@ class ReplayConnector(WithoutHistory):
     async def _chunks(self) -> AsyncGenerator[_Piece, None]:
         """Yield the records by the thousand, the next of them being read meanwhile. Raises FeedError."""
         loop = asyncio.get_running_loop()
+        for recording in self._recordings:
+            if isinstance(recording, WatchedStream):
+                await recording.prepare()
         # Files are read, unpacked and parsed beside the loop; always by one thread, as generators want it.
         with ThreadPoolExecutor(1, thread_name_prefix=f"replay-{self.name}") as pool:
             records = self._records(self.position)
@@ -127,43 +142,49 @@ class ReplayConnector(WithoutHistory):
             return
         at = 0
         while at < len(chunk):
-            wait = pace.wait(_known(chunk[at][1]), self._clock.now())
+            wait = pace.wait(_known(chunk[at].what), self._clock.now())
             if wait > 0:
                 await asyncio.sleep(wait)
             now, end = self._clock.now(), at + 1
-            while end < len(chunk) and pace.wait(_known(chunk[end][1]), now) <= _TOGETHER_SECONDS:
+            while end < len(chunk) and pace.wait(_known(chunk[end].what), now) <= _TOGETHER_SECONDS:
                 end += 1
             yield chunk[at:end]
             at = end
 
     def _deliveries(self, piece: _Piece) -> list[Delivery]:
         """Return a piece as batches, of one source and kind each; the position moves on with the last of them."""
-        groups: dict[tuple[str, type[Row]], list[Row]] = {}
-        for source, record in piece:
-            groups.setdefault((source, type(record)), []).append(record)
-        batches: list[Batch] = []
-        for (source, _), rows in groups.items():
-            batches += batches_of(source, rows, self._simulation_id)
+        groups: dict[tuple[str, type[Row], str], _Piece] = {}
+        for item in piece:
+            groups.setdefault(item.key, []).append(item)
+        found: list[Delivery] = []
+        for (source, kind, _), items in groups.items():
+            rows = [item.what for item in items if not isinstance(item.what, News)]
+            batches = batches_of(source, rows, self._simulation_id) or [without_rows(source, kind, self._simulation_id)]
+            # A piece is no longer than a batch of trades or books: of a raw stream there is one.
+            found += [Delivery(batch, news=_news(items)) for batch in batches]
 
         def taken() -> None:
             self.position += len(piece)
 
-        return [*map(Delivery, batches[:-1]), Delivery(batches[-1], taken)]
+        return [*found[:-1], replace(found[-1], taken=taken)]
 
-    def _records(self, skip: int) -> Generator[tuple[str, Row], None, None]:
-        def of(order: int, recording: Recording) -> Iterator[tuple[datetime, int, str, Row]]:
-            for record in recording.records(self._bad):
-                yield _known(record), order, recording.source, record
+    def _records(self, skip: int) -> Generator[_Item, None, None]:
+        def of(order: int, recording: Recording) -> Iterator[tuple[datetime, int, _Item]]:
+            stands = recording.before if isinstance(recording, WatchedStream) else None
+            for each in recording.records(self._bad):
+                if isinstance(each, News):
+                    stands = each._replace(found=())
+                yield _known(each), order, _Item(recording.source, each, stands)
 
         merged = heapq.merge(*(of(*each) for each in enumerate(self._recordings)), key=lambda each: each[:2])
-        for _, _, source, record in islice(merged, skip, None):
-            yield source, record
+        for _, _, item in islice(merged, skip, None):
+            yield item
 
     def _bad(self, _: BadRow) -> None:
         BAD_ROWS.labels(self.name).inc()
 
 
-def _take(records: Iterator[tuple[str, Row]]) -> tuple[_Piece, FormatError | None]:
+def _take(records: Iterator[_Item]) -> tuple[_Piece, FormatError | None]:
     """Return the next records, and what ended them where a file is broken: what came before it is still good."""
     chunk: _Piece = []
     try:
@@ -174,8 +195,20 @@ def _take(records: Iterator[tuple[str, Row]]) -> tuple[_Piece, FormatError | Non
     return chunk, None
 
 
-def _known(record: Row) -> datetime:
-    moment = event_time(record)
+def _known(what: Row | News) -> datetime:
+    if isinstance(what, News):
+        return _EPOCH + timedelta(milliseconds=what.ts_ms)
+    moment = event_time(what)
     if moment is None:
         raise FormatError("a record has no time")
     return moment
+
+
+def _news(items: _Piece) -> News | None:
+    """Return the news among the items of one raw stream as one, empty or not; None of what was made of none."""
+    stands = items[-1].stands
+    if stands is None:
+        return None
+    return stands._replace(
+        found=tuple(each for item in items if isinstance(item.what, News) for each in item.what.found)
+    )

@@ -1,12 +1,14 @@
 """Drive one source: its jobs go on only when what they brought has been taken, so that nothing piles up."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from time import monotonic
+from typing import Protocol
 
+from services.marketdata.core.stream.news import News
 from services.marketdata.feeds import metrics
 from services.marketdata.feeds.caller import Caller, CallPolicy
 from services.marketdata.feeds.connector import Batch, Connector, Delivery, Poll, Stream, batches_of, describe, rows_of
@@ -18,8 +20,14 @@ from shared.schemas.marketdata import INTERVAL_LENGTH, IngestResult, Interval
 from shared.tasks import finish, stop
 
 _LOG = get_trading_logger("keelson.marketdata.feeds", Category.MARKET_DATA)
-Sink = Callable[[Batch], Awaitable[IngestResult]]
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
+
+
+class Sink(Protocol):
+    """Where batches go, each with the news of the raw stream its rows were made of."""
+
+    def __call__(self, batch: Batch, news: News | None = None) -> Awaitable[IngestResult]:
+        """Return what became of a batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +165,7 @@ class Runner:
             began, pause = monotonic(), _SHORTEST_PAUSE
             while True:
                 try:
-                    await self._sink(delivery.batch)
+                    await self._sink(delivery.batch, delivery.news)
                 except Exception as error:  # whatever the sink cannot do now it may do later
                     if self._stopping.is_set() or monotonic() - began >= self._policy.sink_seconds:
                         _LOG.error("a batch was not taken", reason=type(error).__name__, **describe(delivery.batch))

@@ -21,7 +21,7 @@ from services.marketdata.core.stream.messages import (
     Trade,
 )
 from services.marketdata.formats.binance_messages import parse_message
-from services.marketdata.formats.dataset import Report
+from services.marketdata.formats.dataset import Hear, Report
 from services.marketdata.formats.reading import Line, TimeOrder, reporting, text_lines
 from shared.schemas.market_events import Aggressor, Level, OrderBook, Tick
 
@@ -29,6 +29,10 @@ BOOK_LEVELS = 20
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # The year 2262, and all that numpy and PostgreSQL drivers hold in 64 bits.
 _LATEST_NS = 2**63
+
+
+def _unheard(_: Message) -> None:
+    return None
 
 
 def parse_line(text: str, snapshot_symbol: str) -> Message | BadMessage:
@@ -63,36 +67,45 @@ def read_messages(
                     report(line.bad(f"the symbol is {message.symbol!r}, not {symbol!r}"))
 
 
-def read_trades(paths: Sequence[Path], *, symbol: str, report: Report) -> Iterator[Tick]:
-    """Yield the trades, and report lines that are nothing at all; raises FormatError."""
+def read_trades(paths: Sequence[Path], *, symbol: str, report: Report, hear: Hear = _unheard) -> Iterator[Tick]:
+    """Yield the trades, and report lines that are nothing at all; raises FormatError.
+
+    Each of the three readers tells `hear` the messages of its own stream, so that all three tell each message once.
+    """
     order = TimeOrder(report, ties=True)
     for line, message in read_messages(paths, symbol=symbol, report=report, streams=(Stream.TRADES, None)):
-        if isinstance(message, Trade) and message.market:
+        if not isinstance(message, Trade):
+            continue
+        hear(message)
+        if message.market:
             with reporting(line, report):
                 tick = tick_of(message)
                 if order.accepts(tick.ts, line):
                     yield tick
 
 
-def read_quotes(paths: Sequence[Path], *, symbol: str, report: Report) -> Iterator[OrderBook]:
+def read_quotes(paths: Sequence[Path], *, symbol: str, report: Report, hear: Hear = _unheard) -> Iterator[OrderBook]:
     """Yield the best quotes as books of one level; raises FormatError."""
     order = TimeOrder(report, ties=True)
     for line, message in read_messages(paths, symbol=symbol, report=report, streams=(Stream.QUOTES,)):
         if isinstance(message, Quote):
+            hear(message)
             with reporting(line, report):
                 book = book_of(message)
                 if order.accepts(book.ts, line):
                     yield book
 
 
-def read_books(paths: Sequence[Path], *, symbol: str, report: Report) -> Iterator[OrderBook]:
+def read_books(paths: Sequence[Path], *, symbol: str, report: Report, hear: Hear = _unheard) -> Iterator[OrderBook]:
     """Yield the book after the snapshot and after each update; one that breaks the sequence is reported."""
     order = TimeOrder(report, ties=True)
     builder = OrderBookBuilder(symbol)
     for line, message in read_messages(paths, symbol=symbol, report=report, streams=(Stream.DEPTH,)):
         if isinstance(message, DepthSnapshot):
+            hear(message)
             builder.snapshot(message)
         elif isinstance(message, DepthUpdate):
+            hear(message)
             applied = builder.apply(message)
             if applied is Applied.BROKEN:
                 report(line.bad(f"the update follows {message.previous_id}, which did not come: the book is lost"))

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from typing_extensions import TypeVar
 
+from services.marketdata.core.stream.messages import Message, Stream
 from shared.schemas.instruments import Instrument
 from shared.schemas.market_events import FundingRate, OrderBook, Tick
 from shared.schemas.marketdata import INTERVAL_LENGTH, Bar, Interval, MarketState
@@ -54,12 +55,24 @@ class DatasetKind(StrEnum):
     FUNDING_RATES = "funding_rates"
 
 
+Hear = Callable[[Message], None]
+
+
+@dataclass(frozen=True, slots=True)
+class RawStream(Generic[R_co]):
+    """The stream that records are made of; `read` tells each of its messages before the record that it makes."""
+
+    stream: Stream
+    read: Callable[[Report, Hear], Iterator[R_co]]
+
+
 @dataclass(frozen=True, slots=True)
 class Dataset(Generic[R_co]):
     """One instrument's records of one kind from one source, and what must be known to replay them.
 
     `timezone` and `calendar` are those of the sessions: `24x7`, the ISO 10383 code of an exchange, or None where
-    nothing is known of them. `interval` is None for all but bars; `read` yields the records of `files`.
+    nothing is known of them. `interval` is None for all but bars; `read` yields the records of `files`. `raw` is the
+    stream they are made of, None of what was recorded as it is.
     """
 
     name: str
@@ -72,6 +85,7 @@ class Dataset(Generic[R_co]):
     instrument: Instrument
     files: tuple[Path, ...]
     read: Callable[[Report], Iterator[R_co]]
+    raw: RawStream[R_co] | None = None
 
     @property
     def currency(self) -> str:

@@ -5,7 +5,7 @@ from decimal import Decimal
 from functools import partial
 from pathlib import Path
 
-from services.marketdata.formats.dataset import R_co, Report
+from services.marketdata.formats.dataset import Hear, R_co, Report
 from shared.schemas.instruments import AssetClass, Instrument
 
 ALWAYS_OPEN = "24x7"
@@ -43,6 +43,14 @@ def reader(
     """Return what reads the records of `sources`, given whom to report bad rows to."""
     bound = partial(parse, tuple(sources), **options)
     return lambda report: bound(report=report)
+
+
+def raw_reader(
+    parse: Callable[..., Iterator[R_co]], sources: Sequence[object], **options: object
+) -> Callable[[Report, Hear], Iterator[R_co]]:
+    """Return what reads the records of a stream, given whom to report bad rows to and who hears its messages."""
+    bound = partial(parse, tuple(sources), **options)
+    return lambda report, hear: bound(report=report, hear=hear)
 
 
 def quote_currency(symbol: str) -> str:

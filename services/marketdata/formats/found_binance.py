@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import get_args
 from zoneinfo import ZoneInfo
 
+from services.marketdata.core.stream.messages import Stream
 from services.marketdata.formats import binance_funding, binance_klines, binance_stream, binance_trades
-from services.marketdata.formats.dataset import Dataset, DatasetKind
+from services.marketdata.formats.dataset import Dataset, DatasetKind, RawStream
 from services.marketdata.formats.found import (
     ALWAYS_OPEN,
     SMALLEST,
@@ -16,6 +17,7 @@ from services.marketdata.formats.found import (
     instrument,
     perpetual,
     quote_currency,
+    raw_reader,
     reader,
 )
 from shared.schemas.instruments import AssetClass, Instrument
@@ -100,10 +102,10 @@ def binance_streams(folder: Path) -> Iterator[Dataset[Tick | OrderBook]]:
     An update of the book and of its best quote may bear one id and moment, so that one source cannot hold both.
     """
     for symbol, paths in grouped(folder, "binance_futures_*", lambda path: _symbol(_STREAM, path)).items():
-        for name, kind, source, parse in (
-            ("trades", DatasetKind.TICKS, "binance.futures", binance_stream.read_trades),
-            ("quotes", DatasetKind.ORDER_BOOKS, "binance.futures.quotes", binance_stream.read_quotes),
-            ("books", DatasetKind.ORDER_BOOKS, "binance.futures.books", binance_stream.read_books),
+        for name, kind, source, stream, parse in (
+            ("trades", DatasetKind.TICKS, "binance.futures", Stream.TRADES, binance_stream.read_trades),
+            ("quotes", DatasetKind.ORDER_BOOKS, "binance.futures.quotes", Stream.QUOTES, binance_stream.read_quotes),
+            ("books", DatasetKind.ORDER_BOOKS, "binance.futures.books", Stream.DEPTH, binance_stream.read_books),
         ):
             yield Dataset(
                 name=f"binance-futures-{symbol.lower()}-{name}",
@@ -116,6 +118,7 @@ def binance_streams(folder: Path) -> Iterator[Dataset[Tick | OrderBook]]:
                 instrument=perpetual(symbol, quote_currency(symbol), *_FUTURES_STEPS.get(symbol, _ANY_STEP)),
                 files=tuple(paths),
                 read=reader(parse, paths, symbol=symbol),
+                raw=RawStream(stream, raw_reader(parse, paths, symbol=symbol)),
             )
 
 

@@ -13,6 +13,7 @@ from services.marketdata import store
 from services.marketdata.core.calendars import to_micros
 from services.marketdata.core.catalogue import Subject
 from services.marketdata.core.flags import Flags
+from services.marketdata.core.stream.news import News
 from services.marketdata.handlers import arrivals
 from services.marketdata.handlers.arrivals import Batch
 from services.marketdata.handlers.judging import Known, judge, marks_of, observed_at
@@ -34,11 +35,17 @@ _ROLLED_UP = frozenset({Subject.BAR, Subject.TICK})
 
 
 async def ingest_rows(
-    session: AsyncSession, partitions: Partitions, kind: RowKind, rows: Rows, mode: Mode, now: datetime
+    session: AsyncSession,
+    partitions: Partitions,
+    kind: RowKind,
+    rows: Rows,
+    mode: Mode,
+    now: datetime,
+    news: News | None = None,
 ) -> IngestResult:
     """Judge and store rows; queue the marks of those that are new or changed, and the roll-ups they are part of.
 
-    Raises Unprocessable for a bad row where the mode is strict.
+    `news` is of the raw stream that the rows were made of. Raises Unprocessable for a bad row where the mode is strict.
     """
     origin = Origin(rows.simulation_id or "", rows.source, now)
     table = TABLES[kind.subject]
@@ -61,7 +68,7 @@ async def ingest_rows(
     written = await write(session, partitions, table, origin, found.table, flags.severities, issues)
     batch = Batch(kind, origin, found, flags, written)
     await arrivals.note(session, batch, series)
-    return await _finish(session, batch, rows)
+    return await _finish(session, batch, rows, news)
 
 
 def _key(table: SeriesTable) -> tuple[list[str], list[str]]:
@@ -94,7 +101,7 @@ def _texts(flags: Flags) -> dict[int, str]:
     }
 
 
-async def _finish(session: AsyncSession, batch: Batch, rows: Rows) -> IngestResult:
+async def _finish(session: AsyncSession, batch: Batch, rows: Rows, news: News | None) -> IngestResult:
     kind, found, flags = batch.kind, batch.rows, batch.flags
     changed = batch.written.changed
     symbols = found.table["symbol"].combine_chunks().dictionary_encode()
@@ -108,7 +115,7 @@ async def _finish(session: AsyncSession, batch: Batch, rows: Rows) -> IngestResu
         flags.severities[changed], moments[changed],
     )  # fmt: skip
     verdicts = _verdicts(found, flags)
-    await keep_issues(session, batch.origin, kind.subject, symbols.dictionary.to_pylist(), verdicts)
+    await keep_issues(session, batch.origin, kind.subject, symbols.dictionary.to_pylist(), verdicts, news)
     stored = len(changed)
     unchanged = len(found.table) - stored + found.repeated
     count_rows(kind.name, stored, unchanged, len(found.rejected), flags.severities)

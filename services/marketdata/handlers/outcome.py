@@ -10,6 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.marketdata import store
 from services.marketdata.core.catalogue import CATALOGUE, Subject
 from services.marketdata.core.finding import SEVERITIES
+from services.marketdata.core.stream.lanes import CODES
+from services.marketdata.core.stream.news import SUBJECTS, News
 from services.marketdata.metrics import ROWS, VERDICTS
 from services.marketdata.store import FeedChange, Found, Origin
 from shared.logging import Category, get_trading_logger
@@ -90,22 +92,63 @@ def log_critical(source: str, verdicts: Sequence[Verdict]) -> None:
 
 
 async def keep_issues(
-    session: AsyncSession, origin: Origin, subject: Subject, symbols: Sequence[str], verdicts: Sequence[Verdict]
+    session: AsyncSession,
+    origin: Origin,
+    subject: Subject,
+    symbols: Sequence[str],
+    verdicts: Sequence[Verdict],
+    news: News | None = None,
 ) -> None:
-    """Keep what was found of a batch as issues, and end those of its symbols that were not found again."""
+    """Keep what was found of a batch as issues, and end those of its symbols that were not found again.
+
+    What stands by the `news` of the raw stream that the rows are made of goes on, and is counted by its messages alone.
+    """
     found: dict[tuple[str, str], Found] = {}
     for verdict in verdicts:
         for issue in verdict.issues:
-            known = found.get((verdict.symbol, issue.code))
-            if known is None:
-                found[verdict.symbol, issue.code] = Found(
-                    verdict.symbol, subject.value, issue, 1, verdict.ts, verdict.ts
-                )
-                continue
-            known.count += 1
-            if SEVERITIES.index(issue.severity) >= SEVERITIES.index(known.issue.severity):
-                known.issue = issue
-            if verdict.ts is not None:
-                known.first_ts = min(known.first_ts or verdict.ts, verdict.ts)
-                known.last_ts = max(known.last_ts or verdict.ts, verdict.ts)
-    await store.put_issues(session, origin, subject.value, symbols, _OF_ROWS[subject], list(found.values()))
+            _add(found, Found(verdict.symbol, subject.value, issue, 1, verdict.ts, verdict.ts))
+    checked = _OF_ROWS[subject]
+    if news is not None:
+        by_messages = _found_of(news)
+        counted = {code for _, code in by_messages} | news.standing
+        found = {key: each for key, each in found.items() if key[1] not in counted} | by_messages
+        checked = sorted({*checked, *CODES[news.stream]} - news.standing)
+    await store.put_issues(session, origin, subject.value, symbols, checked, list(found.values()))
+    if news is not None:
+        await _end(session, origin, news)
+
+
+async def keep_news(session: AsyncSession, origin: Origin, news: News) -> None:
+    """Keep what the checks of a raw stream found of messages without rows, and end what stands no longer."""
+    found = list(_found_of(news).values())
+    checked = sorted({*CODES[news.stream]} - news.standing)
+    await store.put_issues(session, origin, SUBJECTS[news.stream].value, [news.symbol], checked, found)
+    await _end(session, origin, news)
+
+
+async def _end(session: AsyncSession, origin: Origin, news: News) -> None:
+    """End what messages showed and no longer show: nothing may come after them."""
+    over = {each.issue.code for each in news.found} - news.standing
+    if over:
+        await store.put_issues(session, origin, SUBJECTS[news.stream].value, [news.symbol], sorted(over), [])
+
+
+def _found_of(news: News) -> dict[tuple[str, str], Found]:
+    found: dict[tuple[str, str], Found] = {}
+    for each in news.found:
+        first, last = (_EPOCH + timedelta(microseconds=ns // 1_000) for ns in (each.since_ns, each.seen_ns))
+        _add(found, Found(each.symbol, SUBJECTS[each.stream].value, each.issue, each.messages, first, last))
+    return found
+
+
+def _add(found: dict[tuple[str, str], Found], one: Found) -> None:
+    """Add to what was found of a check and symbol: the worst of it, the last where several are as bad."""
+    known = found.setdefault((one.symbol, one.issue.code), one)
+    if known is one:
+        return
+    known.count += one.count
+    if SEVERITIES.index(one.issue.severity) >= SEVERITIES.index(known.issue.severity):
+        known.issue = one.issue
+    if one.first_ts is not None and one.last_ts is not None:
+        known.first_ts = min(known.first_ts or one.first_ts, one.first_ts)
+        known.last_ts = max(known.last_ts or one.last_ts, one.last_ts)

@@ -13,6 +13,7 @@ from prometheus_client import REGISTRY
 from services.marketdata import store
 from services.marketdata.alone import key_of
 from services.marketdata.backfills import Backfills, new_id
+from services.marketdata.core.stream.news import News
 from services.marketdata.feeds.connector import Batch
 from services.marketdata.feeds.manager import Manager, Wiring
 from services.marketdata.settings import MarketdataSettings
@@ -123,12 +124,12 @@ async def test_a_backfill_that_fails_is_counted_and_holds_up_no_other(database_u
     sink = Sink()
     failing = True
 
-    async def taken(batch: Batch) -> IngestResult:
+    async def taken(batch: Batch, news: News | None = None) -> IngestResult:
         nonlocal failing
         if failing:
             failing = False
             raise ValueError("it will never be taken")
-        return await sink(batch)
+        return await sink(batch, news)
 
     database = Database(database_url, application_name="test")
     manager = Manager([Historic(lambda: asyncio.sleep(60), name="h")], CLOCK, Wiring(taken), CALLS)

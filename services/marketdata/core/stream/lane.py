@@ -56,7 +56,7 @@ class Lane:
     )
 
     def __init__(self, symbol: str, stream: Stream, watch: Watch, codes: tuple[str, ...]) -> None:
-        self.issues = Issues(symbol, stream, watch.thresholds, (*SHARED_CODES, *codes))
+        self.issues = Issues(symbol, stream, watch.thresholds, codes)
         self._position = 0
         self._arrivals = Arrivals(WINDOW, RESTART)
         self._duplicates = Rate(WINDOW)

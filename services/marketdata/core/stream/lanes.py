@@ -1,9 +1,11 @@
 """What is checked of trades, of best quotes and of updates of a book, beyond what all share."""
 
-from typing import Any
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Final
 
 from services.marketdata.core.stream.issues import Outcome
-from services.marketdata.core.stream.lane import WINDOW, Lane, Watch
+from services.marketdata.core.stream.lane import SHARED_CODES, WINDOW, Lane, Watch
 from services.marketdata.core.stream.messages import DepthSnapshot, DepthUpdate, Quote, Side, Stream, Trade
 from services.marketdata.core.stream.windows import Arrival, Hampel, MedianEstimate, Rate
 
@@ -14,6 +16,15 @@ SPREAD_FLOOR = 0.0001
 # Before so many quotes of a day, the day before says what a spread is like.
 _QUOTES_OF_A_MEDIAN = 100
 _MS_PER_DAY = 86_400_000
+
+# What each stream is judged by.
+CODES: Final[Mapping[Stream, tuple[str, ...]]] = MappingProxyType(
+    {
+        Stream.TRADES: (*SHARED_CODES, "price_outlier"),
+        Stream.QUOTES: (*SHARED_CODES, "price_outlier", "quote_crossed", "quote_locked", "spread_wide"),
+        Stream.DEPTH: (*SHARED_CODES, "quote_crossed", "sequence_break"),
+    }
+)
 
 
 class TradeLane(Lane):
@@ -26,7 +37,7 @@ class TradeLane(Lane):
     __slots__ = ("_hampel", "_last_id", "_outlier", "_tick", "ids_skipped")
 
     def __init__(self, symbol: str, watch: Watch) -> None:
-        super().__init__(symbol, Stream.TRADES, watch, ("price_outlier",))
+        super().__init__(symbol, Stream.TRADES, watch, CODES[Stream.TRADES])
         self._tick = watch.tick_size
         self._hampel = Hampel(_HAMPEL_VALUES, OUTLIER_FLOOR, self._tick)
         self._outlier = self.issues.least("price_outlier")
@@ -77,9 +88,7 @@ class QuoteLane(Lane):
     __slots__ = ("_day", "_hampel", "_locked", "_outlier", "_spreads", "_tick", "_usual", "_wide")
 
     def __init__(self, symbol: str, watch: Watch) -> None:
-        super().__init__(
-            symbol, Stream.QUOTES, watch, ("price_outlier", "quote_crossed", "quote_locked", "spread_wide")
-        )
+        super().__init__(symbol, Stream.QUOTES, watch, CODES[Stream.QUOTES])
         self._tick = watch.tick_size
         self._hampel = Hampel(_HAMPEL_VALUES, OUTLIER_FLOOR, self._tick)
         self._outlier = self.issues.least("price_outlier")
@@ -176,7 +185,7 @@ class DepthLane(Lane):
     __slots__ = ("_broken_at", "_last_id")
 
     def __init__(self, symbol: str, watch: Watch) -> None:
-        super().__init__(symbol, Stream.DEPTH, watch, ("quote_crossed", "sequence_break"))
+        super().__init__(symbol, Stream.DEPTH, watch, CODES[Stream.DEPTH])
         self._last_id = -1
         # The update that the first one after the last break says it follows; -1 without a break.
         self._broken_at = -1

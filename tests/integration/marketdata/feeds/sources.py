@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import partial
 
+from services.marketdata.core.stream.news import News
 from services.marketdata.feeds.connector import (
     Batch,
     Delivery,
@@ -36,10 +37,11 @@ class Sink:
         self.seconds, self.fail = seconds, fail
         self.ids: list[str] = []
         self.batches: list[Batch] = []
+        self.news: list[News | None] = []
         self.now, self.most = 0, 0
         self.severity = Severity.OK
 
-    async def __call__(self, batch: Batch) -> IngestResult:
+    async def __call__(self, batch: Batch, news: News | None = None) -> IngestResult:
         self.now += 1
         self.most = max(self.most, self.now)
         try:
@@ -49,6 +51,7 @@ class Sink:
                 raise ConnectionError("the database is away")
             rows = rows_of(batch)
             self.batches.append(batch)
+            self.news.append(news)
             self.ids += [getattr(row, "trade_id", row.symbol) for row in rows]
             verdicts = [
                 Verdict(index=index, symbol=row.symbol, ts=None, severity=self.severity)

@@ -12,6 +12,7 @@ from prometheus_client import generate_latest
 
 from services.marketdata.core.feeds.health import HealthPolicy
 from services.marketdata.core.feeds.rows import Observed
+from services.marketdata.core.stream.news import News
 from services.marketdata.core.thresholds import Bands, Thresholds
 from services.marketdata.feeds.caller import CallPolicy
 from services.marketdata.feeds.ccxt_connector import CcxtConnector, CcxtPlan
@@ -89,8 +90,8 @@ async def test_failover_by_quality_while_every_call_is_well() -> None:
     sinks["bad"].severity = Severity.CRITICAL
     sources = [Polled(partial(fetched, name), name=name) for name in ("bad", "good")]
 
-    async def judge(batch: Batch) -> IngestResult:
-        return await sinks[batch.source](batch)
+    async def judge(batch: Batch, news: News | None = None) -> IngestResult:
+        return await sinks[batch.source](batch, news)
 
     manager = Manager(sources, CLOCK, told.wiring(judge), CALLS)
     async with running(manager):
