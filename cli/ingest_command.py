@@ -183,6 +183,7 @@ def _told(lane: Lane) -> dict[str, Any]:
         "bad_rows": lane.bad_rows,
         "first_bad_rows": [str(bad) for bad in lane.first_bad],
         "first_rejected": lane.first_rejected,
+        "stream_findings": lane.stream.told(),
         "seconds": round(lane.seconds, 3),
         "ending": lane.ending.value,
         "error": lane.error,

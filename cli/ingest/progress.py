@@ -71,6 +71,8 @@ class Progress:
             self.notice(f"{lane.dataset.name}: {lane.bad_rows:,} rows left out in all")
         for text in lane.first_rejected:
             self.notice(f"rejected: {text}")
+        for text in lane.stream.lines():
+            self.notice(f"{lane.dataset.name}: {text}")
 
     def notice(self, text: str) -> None:
         """Say something that stays on the screen."""

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -12,9 +12,13 @@ from typing import Protocol
 from cli.client import Api, CommandError, Refused, Unavailable
 from cli.ingest.batches import Batch, Limits, Reading, batches, form_of
 from cli.ingest.positions import Position, Positions, key_of
+from cli.ingest.stream_findings import StreamFindings
 from cli.where_traded import say_where_traded
-from services.marketdata.formats.dataset import AnyRecord, BadRow, Dataset, FormatError
+from services.marketdata.core.stream.news import News
+from services.marketdata.core.thresholds import of_symbol
+from services.marketdata.formats.dataset import AnyRecord, BadRow, Dataset, FormatError, Report, refuse
 from services.marketdata.formats.reading import WATCH
+from services.marketdata.formats.watched import watched
 from shared.schemas.base import Page
 from shared.schemas.marketdata import FeedStatus, IngestResult
 from shared.schemas.quality import QualityReport
@@ -50,6 +54,7 @@ class Lane:
     bad_rows: int = 0
     first_bad: list[BadRow] = field(default_factory=list)
     first_rejected: list[str] = field(default_factory=list)
+    stream: StreamFindings = field(default_factory=StreamFindings)
     ending: Ending = Ending.WAITING
     error: str | None = None
 
@@ -188,7 +193,7 @@ class Ingest:
         report = None if self._plan.strict else self._reporter(lane)
         form = form_of(lane.dataset, self._plan.simulation_id, strict=self._plan.strict)
         found = batches(
-            lane.dataset.records(report),
+            _records(lane, report or refuse),
             form,
             self._limits,
             skip=lane.position.sent,
@@ -230,6 +235,19 @@ class Ingest:
         if self._plan.strict and result.rejected_count:
             # The routes of states know no strictness.
             raise CommandError(f"{result.rejected_count} rows were rejected, such as {lane.first_rejected[0]}")
+
+
+def _records(lane: Lane, report: Report) -> Iterator[AnyRecord]:
+    """Yield the records of a dataset; of what is said of the messages they are made of the lane takes note."""
+    dataset = lane.dataset
+    if dataset.raw is None:
+        yield from dataset.records(report)
+        return
+    for each in watched(dataset, dataset.raw, of_symbol(dataset.symbol), report):
+        if isinstance(each, News):
+            lane.stream.add(each)
+        else:
+            yield each
 
 
 def total(lanes: Iterable[Lane]) -> Position:

@@ -1,6 +1,7 @@
 """A whole folder taken in: twice, killed, stopped, with the service away, and nothing lost or doubled."""
 
 import asyncio
+import gzip
 import shutil
 import signal
 from pathlib import Path
@@ -204,3 +205,30 @@ async def test_where_a_symbol_is_traded_is_said_unless_an_officer_said_it(desk: 
         found = {name: (await http.get(f"/symbols/{name}", headers=officer)).json() for name in ("VIX", "SPX")}
     assert (found["VIX"]["calendar"], found["VIX"]["price_limit"]) == ("XNAS", 0.5)
     assert found["SPX"]["calendar"] == "XNYS"
+
+
+async def test_what_the_checks_of_a_raw_stream_find_is_said_at_its_end(desk: Desk, tmp_path: Path) -> None:
+    lines = gzip.decompress((SAMPLE / STREAM).read_bytes()).splitlines(keepends=True)
+    updates = [place for place, line in enumerate(lines) if b'"depthUpdate"' in line]
+    folder = tmp_path / "data"
+    folder.mkdir()
+    del lines[updates[len(updates) // 2]]
+    (folder / STREAM).write_bytes(gzip.compress(b"".join(lines)))
+    (folder / COINS).write_bytes((SAMPLE / COINS).read_bytes())
+    told = await desk.ingest(folder)
+    found = {
+        name.rpartition("-")[2]: {each["code"]: each for each in told["stream_findings"]}
+        for name, told in told.json["datasets"].items()
+    }
+    codes = {name: set(each) for name, each in found.items()}
+    skew = {"clock_skew"}
+    assert codes == {"trades": skew, "quotes": skew, "books": {*skew, "sequence_break"}, "1m": set()}
+    for name in ("trades", "quotes", "books"):
+        issue = found[name]["clock_skew"]
+        assert (issue["severity"], issue["stands"]) == ("critical", True)
+        assert issue["details"]["median_seconds"] == pytest.approx(-1.27, abs=0.01)
+        assert f"binance-futures-btcusdt-{name}: clock_skew: critical, 1.2" in told.err
+    # Each message counts once, of the twentieth of its stream on.
+    assert sum(found[name]["clock_skew"]["messages"] for name in codes if name != "1m") == len(lines) - 1 - 3 * 19
+    assert "binance-futures-btcusdt-books: sequence_break: critical, 1 updates, last_id " in told.err
+    assert "1 message, stands at the end" in told.err
