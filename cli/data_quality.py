@@ -45,6 +45,11 @@ The monitor looks every `TRADING_MARKETDATA_MONITOR_SECONDS` (five seconds), in 
 `stale_age`, `clock_frozen`, `clock_skew` or `cross_source` is a critical mark to risk, until the next usable row. A
 stale or frozen series is none where another series of the symbol is sound. A critical finding that stands for five
 minutes, and a check that nobody does any more, alert: see the [runbook](runbook.md#marketdatafindingscritical).
+
+Of a recorded raw stream every message is checked as it is replayed, in its simulation and at the time of its receipt:
+`clock_skew`, `clock_frozen`, `duplicate`, `out_of_order`, `sequence_break` and `future_timestamp`, and what the checks
+of rows look at, before rows are made of it. Such an issue counts messages and ends once none has shown it for ten
+seconds; a `sequence_break` ends with the snapshot that makes it good.
 """
 # Of each check of whole streams: when it is judged, and how it ends.
 _STREAMS = {

@@ -12,7 +12,7 @@ from services.marketdata.core.chain.judge import judge_state
 from services.marketdata.core.thresholds import DEFAULTS, Thresholds
 
 # Told by a feed over time, not by one state.
-_OF_FEEDS = {"clock_frozen", "out_of_order"}
+_OF_FEEDS = {"clock_frozen"}
 STATE_CHECKS = tuple(
     code for code, check in CATALOGUE.items() if Subject.MARKET_STATE in check.subjects and code not in _OF_FEEDS
 )

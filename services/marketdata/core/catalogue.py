@@ -34,18 +34,27 @@ class Check:
 
 _STATE = (Subject.MARKET_STATE,)
 _BAR = (Subject.BAR,)
-_ROWS = (Subject.BAR, Subject.TICK, Subject.ORDER_BOOK, Subject.FUNDING_RATE, Subject.LIQUIDATION)
-_EVERY_ROW = (*_STATE, *_ROWS)
+_PRICED = (Subject.BAR, Subject.TICK, Subject.ORDER_BOOK)
+_EVERY_ROW = (*_STATE, *_PRICED, Subject.FUNDING_RATE, Subject.LIQUIDATION)
 _STREAM = (Subject.TICK, Subject.ORDER_BOOK)
+# Liquidations come when they come, and are trades in what they say.
+_TRADES = (Subject.TICK, Subject.LIQUIDATION)
 _FEED = (Subject.FEED,)
 
 # Once is enough: such a check counts what it finds, and one is a finding.
 _ONE = 1.0
 
 _CHECKS = (
-    Check("stale_age", "Age of the newest event while the session is open", _EVERY_ROW, "seconds", 300, 600),
+    Check(
+        "stale_age",
+        "Age of the newest event while the session is open",
+        (*_STATE, *_PRICED, Subject.FUNDING_RATE),
+        "seconds",
+        300,
+        600,
+    ),
     Check("stale_content", "The same content on polls in a row", _STATE, "polls", 3, 6),
-    Check("clock_frozen", "Time of events stands still while messages come", _EVERY_ROW, "seconds", 60, 300),
+    Check("clock_frozen", "Time of events stands still while messages come", (*_STATE, *_PRICED), "seconds", 60, 300),
     Check("required_field_missing", "symbol, spot_price or timestamp is missing", _STATE, "fields", None, _ONE),
     Check(
         "optional_field_missing", "option_chain, total_call_oi or total_put_oi is missing", _STATE, "fields", _ONE, None
@@ -81,25 +90,24 @@ _CHECKS = (
     ),
     Check("implied_volatility_negative", "Negative implied volatility", _STATE, "contracts", None, _ONE),
     Check("last_price_far", "Last price far from the mid", _STATE, "fraction of quotes near the money", 0.01, 0.05),
-    Check("quote_crossed", "Bid above ask", (*_STATE, *_STREAM), "quotes", None, _ONE),
-    Check("quote_locked", "Bid equal to ask", (*_STATE, *_STREAM), "fraction of quotes", 0.01, None),
+    Check("quote_crossed", "Bid above ask", (*_STATE, Subject.ORDER_BOOK), "quotes", None, _ONE),
+    Check("quote_locked", "Bid equal to ask", (*_STATE, Subject.ORDER_BOOK), "fraction of quotes", 0.01, None),
     Check("spread_wide", "Spread against the day's median", (*_STATE, Subject.ORDER_BOOK), "times the median", 10, 50),
     Check(
         "price_outlier",
         "Hampel identifier over 50 values",
-        (Subject.BAR, Subject.TICK, Subject.ORDER_BOOK),
+        (*_PRICED, Subject.LIQUIDATION),
         "scaled MADs from the median",
         6,
         10,
     ),
-    Check(
-        "price_limit", "Move beyond the day's price limit", (Subject.BAR, Subject.TICK), "times the limit", None, 1.0
-    ),
-    Check("price_not_positive", "A price of zero or less", _ROWS, "rows", None, _ONE),
+    Check("price_limit", "Move beyond the day's price limit", _BAR, "times the limit", None, 1.0),
+    Check("price_not_positive", "A price of zero or less", (*_PRICED, Subject.LIQUIDATION), "rows", None, _ONE),
     Check(
         "quantity_negative",
         "A quantity, or the price of an option, below zero",
-        (*_STATE, *_ROWS),
+        # Books that hold one are refused: of them it is found in the messages of their stream.
+        (*_STATE, *_TRADES, Subject.ORDER_BOOK),
         "amounts",
         None,
         _ONE,
@@ -114,16 +122,23 @@ _CHECKS = (
     Check("bar_unaligned", "Bars that do not start at a whole interval", _BAR, "rows", _ONE, None),
     Check("duplicate", "Rows sent twice", _EVERY_ROW, "fraction of rows", 0.001, None),
     Check("duplicate_conflicting", "Rows of one key that say different things", _EVERY_ROW, "rows", None, _ONE),
-    Check("out_of_order", "Rows older than one before them", _EVERY_ROW, "fraction of rows", 0.001, 0.01),
-    Check("sequence_break", "Updates missing between two of a stream", _STREAM, "updates", None, _ONE),
-    Check("clock_skew", "Median of receive time less event time", (*_STREAM, *_FEED), "seconds", 0.1, 1.0),
+    Check(
+        "out_of_order",
+        "Rows older than one before them",
+        (*_TRADES, Subject.ORDER_BOOK),
+        "fraction of rows",
+        0.001,
+        0.01,
+    ),
+    Check("sequence_break", "Updates missing between two of a stream", (Subject.ORDER_BOOK,), "updates", None, _ONE),
+    Check("clock_skew", "Median of receive time less event time", _STREAM, "seconds", 0.1, 1.0),
     Check("future_timestamp", "Event after its receipt, beyond the skew", _EVERY_ROW, "seconds", 1.0, 5.0),
-    Check("cross_source", "Price against the other sources", _ROWS[:3], "basis points", 20, 100),
+    Check("cross_source", "Price against the other sources", _PRICED, "basis points", 20, 100),
     Check("funding_schedule", "Funding off its schedule", (Subject.FUNDING_RATE,), "seconds", 60, 3_600),
     Check("funding_extreme", "Funding rate far from zero", (Subject.FUNDING_RATE,), "fraction a period", 0.0075, 0.03),
     Check("response_time", "95th percentile of the response time", _FEED, "milliseconds", 2_000, 5_000),
     Check("failure_rate", "Failed of the last 1,000 calls, 20 at least", _FEED, "fraction of calls", 0.10, 0.30),
-    Check("row_volume", "Rows against the same slot of 20 sessions", (*_ROWS, *_FEED), "scaled MADs", 3, 6),
+    Check("row_volume", "Rows against the same slot of 20 sessions", _PRICED, "scaled MADs", 3, 6),
 )
 
 CATALOGUE: Final[Mapping[str, Check]] = MappingProxyType({check.code: check for check in _CHECKS})

@@ -30,8 +30,9 @@ _OF_ROWS = {
     subject: [code for code, check in CATALOGUE.items() if subject in check.subjects and code not in OF_STREAMS]
     for subject in Subject
 }
-# A state that only repeats itself is stale by its own content; that none comes is the monitor's.
-_OF_ROWS[Subject.MARKET_STATE].append("stale_age")
+# A state that only repeats itself is stale by its own content; that none comes is the monitor's. What is quoted twice
+# is so within a state.
+_OF_ROWS[Subject.MARKET_STATE] += ["stale_age", "duplicate"]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 

@@ -47,16 +47,20 @@ async def watch_times(session: AsyncSession, of: Round, said: Said) -> None:
     for name in of.series.keys() - set(times.judged):
         said.standing.pop((name, "stale_age"), None)
     await keep(session, of, said, ["stale_age"], times.judged, stale)
-    await keep(session, of, said, ["clock_frozen", "duplicate", "out_of_order"], of.series, times.others)
+    await keep(session, of, said, ["clock_frozen"], of.series, times.frozen)
+    # Of a state its row says what it holds twice.
+    rated = [name for name in of.series if name.subject is not Subject.MARKET_STATE]
+    await keep(session, of, said, ["duplicate", "out_of_order"], rated, times.rates)
 
 
 @dataclass
 class _Times:
-    """Series whose age has reached a band, those whose age was judged, and what was found beside."""
+    """Series whose age has reached a band, those whose age was judged, and what was found of clocks and rates."""
 
     aged: list[tuple[SeriesName, float]] = field(default_factory=list)
     judged: list[SeriesName] = field(default_factory=list)
-    others: Findings = field(default_factory=list)
+    frozen: Findings = field(default_factory=list)
+    rates: Findings = field(default_factory=list)
 
 
 def _times(of: Round) -> _Times:
@@ -66,8 +70,8 @@ def _times(of: Round) -> _Times:
         fed = of.is_fed(name)
         if fed:
             frozen = timed.clock_frozen(state, name.subject, calendar, of.now, thresholds)
-            found.others += [(name, frozen)] if frozen is not None else []
-            found.others += [(name, issue) for issue in timed.rates(state, thresholds)]
+            found.frozen += [(name, frozen)] if frozen is not None else []
+            found.rates += [(name, issue) for issue in timed.rates(state, thresholds)]
         band = thresholds["stale_age"].warning or 0.0
         if name.subject is Subject.MARKET_STATE and (of.now - state.message_at).total_seconds() < band:
             # While states come, each says of itself whether it only repeats the one before.

@@ -235,3 +235,28 @@ async def test_issues_of_states_are_kept(client: Client) -> None:
     await client.post("/market-states", {"source": "test", "states": [state(1)]})
     still = {issue["code"] for issue in (await client.get("/quality/issues?open=true"))["items"]}
     assert still < codes
+
+
+async def test_a_contract_quoted_twice_is_an_issue_until_a_state_is_without_it(client: Client) -> None:
+    whole = state(0)
+    twice = {**state(1), "option_chain": [*whole["option_chain"], whole["option_chain"][0]]}
+    for number, each in enumerate((twice, {**state(2)}), 1):
+        await client.post("/market-states", {"source": "test", "simulation_id": "s1", "states": [each]})
+        (issue,) = (await client.get("/quality/issues?simulation_id=s1&code=duplicate"))["items"]
+        assert (issue["subject"], issue["ended_at"] is None) == ("market_state", number == 1)
+
+
+async def test_a_liquidation_far_from_the_others_is_an_issue_until_a_batch_is_without_it(client: Client) -> None:
+    def liquidations(start: int, *prices: str) -> dict[str, Any]:
+        rows = [
+            {"symbol": "X", "ts": (START + timedelta(seconds=start + n)).isoformat(), "side": "buy", "price": price}
+            for n, price in enumerate(prices)
+        ]
+        return {"source": "test", "simulation_id": "s1", "liquidations": [{**row, "quantity": "1"} for row in rows]}
+
+    await client.post("/liquidations", liquidations(0, *["100"] * 60, "150"))
+    (issue,) = (await client.get("/quality/issues?simulation_id=s1"))["items"]
+    assert (issue["subject"], issue["code"], issue["ended_at"]) == ("liquidation", "price_outlier", None)
+    await client.post("/liquidations", liquidations(100, *["100"] * 60))
+    (issue,) = (await client.get("/quality/issues?simulation_id=s1"))["items"]
+    assert issue["ended_at"] is not None

@@ -14,9 +14,11 @@ from benchmarks.corpus.nse import FOLDER, NAME, kept_counts, measure
 from benchmarks.corpus.suites import SUITES
 from cli import scorecard
 from cli.paths import ROOT
-from services.marketdata.core.catalogue import CATALOGUE
+from services.marketdata.core.catalogue import CATALOGUE, Subject
 from services.marketdata.core.chain.context import StateContext
 from services.marketdata.core.chain.judge import judge_state
+from services.marketdata.core.stream.lanes import CODES
+from services.marketdata.core.stream.news import SUBJECTS
 from services.marketdata.formats.dataset import BadRow
 from services.marketdata.formats.lean_option import option_days, read_states
 
@@ -51,6 +53,29 @@ def test_every_check_of_the_catalogue_has_cases_of_all_it_is_judged_of() -> None
     listed = {code for each in SUITES for code in each.checks}
     assert listed == set(CATALOGUE)
     assert len({each.title for each in SUITES}) == len(SUITES)
+
+
+def claimed(subject: Subject) -> set[str]:
+    """What the catalogue says is judged of rows of a kind, but for what time alone tells."""
+    over_time = next(set(each.checks) for each in SUITES if each.title == "Series over time")
+    return {code for code, check in CATALOGUE.items() if subject in check.subjects} - over_time
+
+
+def test_the_catalogue_claims_of_each_kind_of_rows_what_is_judged_of_them() -> None:
+    judged = {each.title: set(each.checks) for each in SUITES}
+    assert claimed(Subject.BAR) == judged["Bars"]
+    assert claimed(Subject.TICK) == claimed(Subject.LIQUIDATION) == judged["Trades and liquidations"]
+    # Refused as a row, it is found in messages.
+    assert claimed(Subject.ORDER_BOOK) == judged["Order books"] | {"quantity_negative"}
+    assert claimed(Subject.FUNDING_RATE) == judged["Funding rates"] | {"outside_session"}
+
+
+def test_the_catalogue_claims_of_ticks_and_books_what_is_judged_of_their_messages() -> None:
+    for stream, codes in CODES.items():
+        assert [code for code in codes if SUBJECTS[stream] not in CATALOGUE[code].subjects] == []
+    assert {code for codes in CODES.values() for code in codes} == {
+        code for each in SUITES if each.title == "Messages of a stream" for code in each.checks
+    }
 
 
 def test_every_check_has_faults_and_what_only_looks_like_one(scores: dict[str, Score]) -> None:
