@@ -9,6 +9,8 @@ BIN := $(VENV)/bin
 # The first Python of 3.11 or newer; name another with PYTHON=.
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3; do \
 	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+# Tests wait more than they work: twice as many at a time as there are cores. The longest come first.
+PYTEST = $(BIN)/python -m pytest -n $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN)))) --dist loadfile --no-loadscope-reorder
 STAMP_UP := $(VENV)/.suite-installed
 STAMP_DEV := $(VENV)/.dev-installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
@@ -34,7 +36,7 @@ install: $(STAMP_DEV) ## Install everything for development
 
 .PHONY: test
 test: $(STAMP_DEV) ## Run everything that must hold
-	@$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder tests
+	@$(PYTEST) tests
 
 .PHONY: test-unit
 test-unit: $(STAMP_DEV) ## Run the tests without servers
@@ -42,11 +44,11 @@ test-unit: $(STAMP_DEV) ## Run the tests without servers
 
 .PHONY: test-integration
 test-integration: $(STAMP_DEV) ## Run the tests on a real PostgreSQL and Valkey
-	@$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder tests/integration
+	@$(PYTEST) tests/integration
 
 .PHONY: test-e2e
 test-e2e: $(STAMP_DEV) ## Run the tests of the whole suite as its own processes
-	@$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder tests/e2e
+	@$(PYTEST) tests/e2e
 
 .PHONY: format
 format: $(STAMP_DEV) ## Format the code
