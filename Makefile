@@ -9,8 +9,8 @@ BIN := $(VENV)/bin
 # The first Python of 3.11 or newer; name another with PYTHON=.
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3; do \
 	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
-# Tests wait more than they work: twice as many at a time as there are cores. The longest come first.
-PYTEST = $(BIN)/python -m pytest -n $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN)))) --dist loadfile --no-loadscope-reorder
+# Those of the whole suite alone: each starts a dozen processes.
+TOGETHER = $(BIN)/python -m pytest -n auto --dist loadfile
 STAMP_UP := $(VENV)/.suite-installed
 STAMP_DEV := $(VENV)/.dev-installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
@@ -36,7 +36,8 @@ install: $(STAMP_DEV) ## Install everything for development
 
 .PHONY: test
 test: $(STAMP_DEV) ## Run everything that must hold
-	@$(PYTEST) tests
+	@$(TOGETHER) tests/unit tests/integration
+	@$(BIN)/python -m pytest tests/e2e
 
 .PHONY: test-unit
 test-unit: $(STAMP_DEV) ## Run the tests without servers
@@ -44,11 +45,11 @@ test-unit: $(STAMP_DEV) ## Run the tests without servers
 
 .PHONY: test-integration
 test-integration: $(STAMP_DEV) ## Run the tests on a real PostgreSQL and Valkey
-	@$(PYTEST) tests/integration
+	@$(TOGETHER) tests/integration
 
 .PHONY: test-e2e
 test-e2e: $(STAMP_DEV) ## Run the tests of the whole suite as its own processes
-	@$(PYTEST) tests/e2e
+	@$(BIN)/python -m pytest tests/e2e
 
 .PHONY: format
 format: $(STAMP_DEV) ## Format the code
