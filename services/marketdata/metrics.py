@@ -46,7 +46,7 @@ WORKED = Gauge(
     ["work"],
 )
 for _work in (
-    "sources", "backfills", "roll_ups", "retention", "marks",
+    "sources", "hours", "backfills", "roll_ups", "retention", "marks",
     "watch_times", "watch_clocks", "watch_prices", "watch_gaps", "watch_volumes",
 ):  # fmt: skip
     WORKED.labels(_work).set_to_current_time()

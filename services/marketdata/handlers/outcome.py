@@ -1,13 +1,13 @@
 """What follows from rows that were stored: marks to publish, figures of feeds, metrics and the log."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import numpy.typing as npt
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.marketdata import store
+from services.marketdata.core.calendars.sessions import from_micros
 from services.marketdata.core.catalogue import CATALOGUE, Subject
 from services.marketdata.core.finding import SEVERITIES
 from services.marketdata.core.stream.lanes import CODES
@@ -33,7 +33,6 @@ _OF_ROWS = {
 # A state that only repeats itself is stale by its own content; that none comes is the monitor's. What is quoted twice
 # is so within a state.
 _OF_ROWS[Subject.MARKET_STATE] += ["stale_age", "duplicate"]
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 async def publish(session: AsyncSession, marks: Sequence[MarkMessage]) -> None:
@@ -65,7 +64,7 @@ async def count_feed(
     last = np.full(len(symbols), np.iinfo(np.int64).min)
     np.maximum.at(last, codes, moments)
     changes = {
-        symbol: FeedChange(rows[n], warning[n], critical[n], _EPOCH + timedelta(microseconds=int(last[n])))
+        symbol: FeedChange(rows[n], warning[n], critical[n], from_micros(int(last[n])))
         for n, symbol in enumerate(symbols)
         if rows[n]
     }
@@ -137,7 +136,7 @@ async def _end(session: AsyncSession, origin: Origin, news: News) -> None:
 def _found_of(news: News) -> dict[tuple[str, str], Found]:
     found: dict[tuple[str, str], Found] = {}
     for each in news.found:
-        first, last = (_EPOCH + timedelta(microseconds=ns // 1_000) for ns in (each.since_ns, each.seen_ns))
+        first, last = (from_micros(ns // 1_000) for ns in (each.since_ns, each.seen_ns))
         _add(found, Found(each.symbol, SUBJECTS[each.stream].value, each.issue, each.messages, first, last))
     return found
 

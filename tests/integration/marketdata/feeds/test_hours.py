@@ -56,7 +56,7 @@ async def test_a_source_is_late_by_the_hours_of_its_markets(
             manager = Manager([], clock, Wiring(Sink(), waited=hours.waited))
             # Before the first look at the symbols every market counts as open.
             assert hours.waited("mumbai", CLOSE, OPEN) == (OPEN - CLOSE).total_seconds()
-            await hours.refresh()
+            assert await hours.work()
         finally:
             await database.dispose()
     assert hours.waited("asked", CLOSE, OPEN + MINUTE) == 60
