@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 # The first Python of 3.11 or newer; name another with PYTHON=.
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3; do \
 	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
-# Those of the whole suite alone: each starts a dozen processes.
+# One after the other: what unit tests keep in memory would slow down all that follow them in the same process.
 TOGETHER = $(BIN)/python -m pytest -n auto --dist loadfile
 STAMP_UP := $(VENV)/.suite-installed
 STAMP_DEV := $(VENV)/.dev-installed
@@ -36,12 +36,13 @@ install: $(STAMP_DEV) ## Install everything for development
 
 .PHONY: test
 test: $(STAMP_DEV) ## Run everything that must hold
-	@$(TOGETHER) tests/unit tests/integration
-	@$(BIN)/python -m pytest tests/e2e
+	@$(TOGETHER) tests/unit
+	@$(TOGETHER) tests/integration
+	@$(TOGETHER) tests/e2e
 
 .PHONY: test-unit
 test-unit: $(STAMP_DEV) ## Run the tests without servers
-	@$(BIN)/python -m pytest -n auto tests/unit
+	@$(TOGETHER) tests/unit
 
 .PHONY: test-integration
 test-integration: $(STAMP_DEV) ## Run the tests on a real PostgreSQL and Valkey
@@ -49,7 +50,7 @@ test-integration: $(STAMP_DEV) ## Run the tests on a real PostgreSQL and Valkey
 
 .PHONY: test-e2e
 test-e2e: $(STAMP_DEV) ## Run the tests of the whole suite as its own processes
-	@$(BIN)/python -m pytest tests/e2e
+	@$(TOGETHER) tests/e2e
 
 .PHONY: format
 format: $(STAMP_DEV) ## Format the code

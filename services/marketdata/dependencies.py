@@ -26,12 +26,10 @@ _MOST_ERRORS = 20
 
 async def _ingest_session(request: Request, shared: ResourcesDep) -> AsyncIterator[AsyncSession]:
     publisher: Publisher = request.app.state.publisher
-    roll_ups: RollUps = request.app.state.roll_ups
     async with shared.database.session() as session:
         yield session
     # Only what is committed can be found and worked on.
     publisher.wake()
-    roll_ups.wake()
 
 
 async def _partitions(request: Request) -> Partitions:

@@ -70,11 +70,7 @@ def create(settings: MarketdataSettings | None = None, clock: Clock | None = Non
         monitor = Monitor(resources.database, publisher, resources.clock, settings.marketdata_monitor_seconds)
         watcher = Alone(resources.database, "watching", monitor.run)
 
-        def stored() -> None:
-            publisher.wake()
-            roll_ups.wake()
-
-        sink = IngestSink(resources.database, partitions, resources.clock, stored)
+        sink = IngestSink(resources.database, partitions, resources.clock, publisher.wake)
 
         async def fill(switch: FeedSwitch) -> None:
             if "bars" in settings.kinds:

@@ -1,4 +1,4 @@
-"""Keep roll-ups current: soon after rows are stored, and at once before one is read."""
+"""Keep roll-ups current: every so often, and at once before one is read."""
 
 import asyncio
 from datetime import timedelta

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -36,8 +37,16 @@ _AMOUNTS = {
     "ASK": "ask",
     "ASKQTY": "ask_quantity",
 }
+_SIDES = [
+    (right, {f"{prefix}_{name}": field for name, field in _AMOUNTS.items()}, f"{prefix}_IV")
+    for prefix, right in (("CE", OptionRight.CALL), ("PE", OptionRight.PUT))
+]
 # A snapshot with more of them is broken all the same.
 _MOST_SPOTS = 1_000
+# Texts that come again and again: zeros, strikes, what has not changed since the last snapshot.
+_MOST_KEPT = 50_000
+_number = lru_cache(maxsize=_MOST_KEPT)(number)
+_rounded = lru_cache(maxsize=_MOST_KEPT)(rounded)
 
 
 def read_chains(paths: Sequence[Path], *, symbol: str, report: Report) -> Iterator[MarketState]:
@@ -125,18 +134,16 @@ def _cells(line: Line, symbol: str) -> dict[str, str]:
 
 
 def _row_quotes(cells: dict[str, str]) -> Iterator[OptionQuote]:
-    for prefix, right in (("CE", OptionRight.CALL), ("PE", OptionRight.PUT)):
-        leg = {name: cells[f"{prefix}_{name}"] for name in _LEG}
-        if not any(leg.values()):
-            continue
-        fields: dict[str, Any] = {_AMOUNTS[n]: rounded(text) for n, text in leg.items() if text and n in _AMOUNTS}
-        if leg["IV"]:
-            fields["implied_volatility"] = float(number(leg["IV"]) / 100)
-        yield OptionQuote(
-            expiry=_expiry(cells["expiryDate"]), strike=number(cells["strikePrice"]), right=right, **fields
-        )
+    for right, amounts, volatility in _SIDES:
+        fields: dict[str, Any] = {field: _rounded(cells[name]) for name, field in amounts.items() if cells[name]}
+        if cells[volatility]:
+            fields["implied_volatility"] = float(_number(cells[volatility]) / 100)
+        if fields:
+            expiry, strike = _expiry(cells["expiryDate"]), _number(cells["strikePrice"])
+            yield OptionQuote(expiry=expiry, strike=strike, right=right, **fields)
 
 
+@lru_cache(maxsize=_MOST_KEPT)
 def _expiry(text: str) -> date:
     day, _, rest = text.partition("-")
     month, _, year = rest.partition("-")

@@ -21,6 +21,7 @@ from shared.clock import SystemClock
 from shared.database import Database
 from shared.schemas.feeds import BackfillRequest
 from shared.schemas.marketdata import Bar, IngestResult, Interval
+from shared.tasks import stop
 from tests.conftest import MakeSettings
 from tests.harness import Tokens, plain
 from tests.integration.marketdata.client import Client, bar, batch, client_of
@@ -147,8 +148,7 @@ async def test_a_backfill_that_fails_is_counted_and_holds_up_no_other(database_u
         task = asyncio.create_task(Backfills(database, manager, taken, CLOCK).run())
         await until(lambda: (metric("marketdata_backfills_total", state="DONE") or 0) > before["DONE"])
         await until(lambda: done("backfills"))
-        task.cancel()
-        await asyncio.wait({task})
+        await stop(task)
         async with database.session() as session:
             found = [await store.get_backfill(session, name) for name in names]
     finally:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 from services.marketdata.core.feeds.breaker import BreakerPolicy
 from services.marketdata.core.feeds.failover import FailoverPolicy
@@ -15,6 +15,7 @@ from services.marketdata.feeds.memory import FeedMemory
 from services.marketdata.feeds.runner import Sink as Takes
 from shared.clock import SystemClock
 from shared.schemas.feeds import FeedSwitch
+from shared.tasks import stop
 from tests.integration.marketdata.feeds.sources import tick
 
 CLOCK = SystemClock()
@@ -59,9 +60,7 @@ async def running(manager: Manager) -> AsyncIterator[asyncio.Task[None]]:
     try:
         yield task
     finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        await stop(task)
 
 
 async def fetched(name: str) -> list[Delivery]:

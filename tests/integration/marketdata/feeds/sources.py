@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import partial
@@ -21,6 +21,7 @@ from services.marketdata.feeds.runner import Runner
 from shared.schemas.base import Severity
 from shared.schemas.market_events import Tick
 from shared.schemas.marketdata import IngestResult, Verdict
+from shared.tasks import stop
 
 START = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 
@@ -117,9 +118,7 @@ async def at_work(runner: Runner) -> AsyncGenerator[asyncio.Task[None], None]:
     try:
         yield task
     finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        await stop(task)
 
 
 async def until(condition: Callable[[], bool], seconds: float = 5) -> None:
