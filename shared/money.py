@@ -67,9 +67,11 @@ def round_amount(value: Decimal) -> Decimal:
 
 def format_decimal(value: Decimal) -> str:
     """Return the shortest plain text of a decimal: no exponent, no trailing zeros."""
-    if value == 0:
+    if not value:
         return "0"
-    text = format(value, "f")
+    text = str(value)
+    if "E" in text:
+        text = format(value, "f")
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
