@@ -137,7 +137,10 @@ class MarketdataSettings(FeedSettings, ServiceSettings):
         default=0.5, gt=0, le=60, description="Longest pause between two looks for marks that wait to be published."
     )
     marketdata_roll_up_seconds: float = Field(
-        default=1.0, gt=0, le=3600, description="Pause between two looks for roll-ups that are out of date; what is read is worked out before."
+        default=1.0,
+        gt=0,
+        le=3600,
+        description="Pause between two looks for roll-ups out of date; of what is read they are current at once.",
     )
     marketdata_monitor_seconds: float = Field(
         default=5.0, gt=0, le=60, description="Pause between two looks at whether live data still come, and agree."

@@ -52,10 +52,10 @@ class NotPlain(Exception):
     """Something among the rows is not of the plainest form, good or not."""
 
 
-def columns_of(kind: RowKind, raw: Mapping[str, Any], rows: int) -> pa.Table:
+def columns_of(kind: RowKind, raw: Mapping[str, pa.Array], rows: int) -> pa.Table:
     """Return raw columns in their exact types. Raises NotPlain unless every row is good and plain.
 
-    A raw column is a sequence or an array of texts, or an array of the exact type already.
+    A raw column is an array of texts, or of the exact type already.
     """
     arrays = {}
     for name, exact in kind.columns:
@@ -167,11 +167,7 @@ def _why(error: ValidationError) -> str:
     return "; ".join(parts)[:500]
 
 
-def _exact(name: str, values: Any, exact: pa.DataType, optional: bool) -> pa.Array:
-    try:
-        array = values if isinstance(values, pa.Array) else pa.array(values, pa.string())
-    except (pa.ArrowInvalid, pa.ArrowTypeError):
-        raise NotPlain from None
+def _exact(name: str, array: pa.Array, exact: pa.DataType, optional: bool) -> pa.Array:
     if array.null_count and not optional:
         raise NotPlain
     if array.type != pa.string():

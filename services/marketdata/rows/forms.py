@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 from pydantic import TypeAdapter, ValidationError
@@ -96,7 +97,7 @@ def no_good_rows(kind: RowKind, rejected: Sequence[RejectedRow]) -> Unprocessabl
 
 def _json(kind: RowKind, body: bytes, origin: From) -> tuple[str, str | None, Columns]:
     try:
-        batch = from_json(body, allow_inf_nan=False)
+        batch = _parsed(body)
     except ValueError as error:
         raise MalformedJson(str(error)[:200]) from None
     errors = []
@@ -118,6 +119,11 @@ def _json(kind: RowKind, body: bytes, origin: From) -> tuple[str, str | None, Co
     return source, simulation_id, _from_objects(kind, rows)
 
 
+def _parsed(body: bytes) -> Any:
+    # Of the values hardly one comes twice: to look for each among those of before takes longer than to make it.
+    return from_json(body, allow_inf_nan=False, cache_strings="keys")
+
+
 def _identifier(batch: Mapping[str, Any], name: str, otherwise: str | None, errors: list[dict[str, str]]) -> str | None:
     value = batch.get(name, otherwise)
     if value is None:
@@ -135,13 +141,18 @@ def _problem(location: str, message: str, code: str) -> dict[str, str]:
 
 def _from_objects(kind: RowKind, rows: Sequence[Any], index: Sequence[int] | None = None) -> Columns:
     numbers = np.arange(len(rows)) if index is None else np.array(index, np.int64)
-    names = frozenset(name for name, _ in kind.columns)
+    names = [name for name, _ in kind.columns]
+    texts = pa.struct([(name, pa.string()) for name in names])
 
     def plain(part: slice) -> pa.Table:
         chosen = rows[part]
-        if kind.nested or not all(type(row) is dict and row.keys() <= names for row in chosen):
+        if kind.nested or not set(map(type, chosen)) <= {dict} or not set().union(*chosen) <= set(names):
             raise NotPlain
-        return columns_of(kind, {name: [row.get(name) for row in chosen] for name, _ in kind.columns}, len(chosen))
+        try:
+            values = pa.array(chosen, texts)
+        except (pa.ArrowInvalid, pa.ArrowTypeError):
+            raise NotPlain from None
+        return columns_of(kind, dict(zip(names, values.flatten(), strict=True)), len(chosen))
 
     def each(part: slice) -> Columns:
         return one_by_one(kind, list(zip(numbers[part].tolist(), rows[part], strict=True)))
@@ -162,7 +173,7 @@ def _lines(kind: RowKind, body: bytes) -> Columns:
     index, rows, rejected = [], [], []
     for number, line in enumerate(lines):
         try:
-            rows.append(from_json(line, allow_inf_nan=False))
+            rows.append(_parsed(line))
             index.append(number)
         except ValueError as error:
             rejected.append(RejectedRow(index=number, reason=f"not JSON: {str(error)[:200]}"))
@@ -196,8 +207,7 @@ def _csv(kind: RowKind, body: bytes) -> Columns:
         raise MalformedRows(f"The body is not CSV with a header: {str(error)[:200]}") from None
     total = len(table) + len(rejected)
     _require_columns(kind, table.column_names, total)
-    bad = {row.index for row in rejected}
-    index = [number for number in range(total) if number not in bad]
+    index = np.delete(np.arange(total), [row.index for row in rejected])
     return _from_table(kind, table, index, rejected)
 
 
@@ -216,7 +226,7 @@ def _arrow(kind: RowKind, body: bytes) -> Columns:
     except (pa.ArrowException, OSError, EOFError) as error:
         raise MalformedRows(f"The body is not an Arrow stream: {str(error)[:200]}") from None
     _require_columns(kind, schema.names, len(table))
-    return _from_table(kind, table, range(len(table)), [])
+    return _from_table(kind, table, np.arange(len(table)), [])
 
 
 def _require_columns(kind: RowKind, given: Sequence[str], rows: int) -> None:
@@ -234,9 +244,8 @@ def _require_columns(kind: RowKind, given: Sequence[str], rows: int) -> None:
             )
 
 
-def _from_table(kind: RowKind, table: pa.Table, index: Sequence[int], rejected: list[RejectedRow]) -> Columns:
+def _from_table(kind: RowKind, table: pa.Table, numbers: npt.NDArray[np.int64], rejected: list[RejectedRow]) -> Columns:
     raw = {name: _plain(table[name].combine_chunks()) for name in table.column_names}
-    numbers = np.array(index, np.int64)
 
     def plain(part: slice) -> pa.Table:
         if kind.nested:
