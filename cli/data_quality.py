@@ -90,7 +90,8 @@ What is usual is none either. `open_interest_fractional` leaves out what a venue
 twentieth: ten contracts of a chain at least, in different numbers of that part. `volume_zero` leaves out runs that come
 of chance more than once in 10,000 times, by how often the last 100 bars went without trades. `price_outlier` has a
 scale of a per cent at least for the first bar of a session, 0.25 % where the price has stood still, else 0.05 %.
-`spread_wide` of books begins at a basis point of the price.
+`spread_wide` of books begins at a basis point of the price. A new level of price is an outlier by its first value, and
+confirmed by its second. What is critical is left out of roll-ups: `bars` of a roll-up says how many minutes are in it.
 """
 _GAPS = """
 ## The gap ledger

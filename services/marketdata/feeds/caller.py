@@ -10,7 +10,7 @@ from typing import TypeVar
 import stamina
 
 from services.marketdata.core.feeds.bucket import full
-from services.marketdata.feeds.errors import FeedError, Throttled, Unreachable
+from services.marketdata.feeds.errors import FeedError, Throttled, Unreachable, Unsupported
 from services.marketdata.feeds.source import Source
 from shared.clock import Clock
 from shared.logging import Category, get_trading_logger
@@ -81,7 +81,11 @@ class Caller:
             now = self._clock.now()
             if isinstance(found, Throttled):
                 self._bucket = self._bucket.shut(now, found.retry_after)
-            source.failed(permit, now, monotonic() - began, str(found), _jitter())
+            if isinstance(found, Unsupported):
+                # Asked for what it does not have, a source is none the worse for it.
+                source.given_up(permit)
+            else:
+                source.failed(permit, now, monotonic() - began, str(found), _jitter())
             raise found from error
         source.succeeded(permit, self._clock.now(), monotonic() - began)
         return result

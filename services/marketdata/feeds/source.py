@@ -81,7 +81,8 @@ class Source:
         self.rows.add(now, seen.rows, seen.warning, seen.critical)
         metrics.ROWS.labels(self.name).inc(seen.rows)
         self._cadence = seen.cadence if self._cadence is None else min(self._cadence, seen.cadence)
-        self.last_ts_event = _latest(self.last_ts_event, seen.newest)
+        # What comes from the future is as new as the moment it came.
+        self.last_ts_event = _latest(self.last_ts_event, seen.newest and min(seen.newest, now))
         self.last_good = _latest(self.last_good, seen.newest_good)
 
     def look(

@@ -43,9 +43,12 @@ def is_bars_table(path: Path) -> bool:
 
 
 def series(path: Path) -> list[tuple[str, Interval]]:
-    """Return every symbol and interval of a table, sorted; raises FormatError where it cannot be read or has none."""
-    found = {_series(row) for _, row in _rows(path, ["symbol", "interval"])} - {None}
-    if not found:
+    """Return every symbol and interval of a table, sorted.
+
+    Raises FormatError where it cannot be read, or none of its rows is of one; a table without rows is none the worse.
+    """
+    found = {_series(row) for _, row in _rows(path, ["symbol", "interval"])}
+    if found == {None}:
         raise FormatError(f"{path}: no row is of a symbol and an interval")
     return sorted(pair for pair in found if pair is not None)
 

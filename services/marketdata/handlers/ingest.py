@@ -107,7 +107,7 @@ async def _finish(session: AsyncSession, batch: Batch, rows: Rows, news: News | 
     symbols = found.table["symbol"].combine_chunks().dictionary_encode()
     if kind.subject in _ROLLED_UP:
         await _queue_roll_ups(session, batch, changed)
-    marks = await asyncio.to_thread(marks_of, kind, found.table, flags, changed, rows)
+    marks = await asyncio.to_thread(marks_of, kind, found.table, flags, changed, rows, batch.origin.ts_init)
     await publish(session, marks)
     moments = observed_at(found.table)
     await count_feed(

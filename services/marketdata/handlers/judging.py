@@ -22,10 +22,12 @@ from services.marketdata.handlers.rules import Rules
 from services.marketdata.rows.distinct import Distinct
 from services.marketdata.rows.forms import Rows
 from services.marketdata.rows.kinds import RowKind
+from shared.schemas.base import Severity
 from shared.schemas.marketdata import INTERVAL_LENGTH, MarkMessage
 
 _LAST = datetime.max.replace(tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_CRITICAL = SEVERITIES.index(Severity.CRITICAL)
 _NUMBERS = ("sequence", "previous_sequence")
 # What the price of a row is, or what its mid is made of.
 _PRICES = {Subject.BAR: ("close",), Subject.TICK: ("price",), Subject.ORDER_BOOK: ("bids", "asks")}
@@ -127,10 +129,13 @@ def _best(sides: list[str]) -> tuple[Floats, Floats]:
     return first, np.array([min(level) if level else np.nan for level in levels])
 
 
-def marks_of(kind: RowKind, table: pa.Table, flags: Flags, changed: Longs, rows: Rows) -> list[MarkMessage]:
+def marks_of(
+    kind: RowKind, table: pa.Table, flags: Flags, changed: Longs, rows: Rows, now: datetime
+) -> list[MarkMessage]:
     """Return what risk is told of new rows, in the order in which they became known.
 
-    A simulation relives every price. Of live rows the newest of each symbol counts, and what made it critical.
+    A simulation relives every price. Of live rows the newest of each symbol counts, and what made it critical: from
+    when it was received on, as one of the future would be the newest for long.
     """
     price = _PRICES.get(kind.subject)
     if price is None or not len(changed):
@@ -143,7 +148,10 @@ def marks_of(kind: RowKind, table: pa.Table, flags: Flags, changed: Longs, rows:
     for row, severity in zip(found, flags.severities[changed].tolist(), strict=True):
         value = _mid(row) if len(price) > 1 else row[price[0]]
         if value is not None and value > 0:
-            marks.append((_known_at(row), row["symbol"], value, SEVERITIES[severity]))
+            moment = _known_at(row)
+            if rows.simulation_id is None and severity == _CRITICAL:
+                moment = min(moment, now)
+            marks.append((moment, row["symbol"], value, SEVERITIES[severity]))
     marks.sort(key=lambda mark: mark[0])
     return [
         MarkMessage(

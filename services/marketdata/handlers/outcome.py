@@ -7,7 +7,7 @@ import numpy.typing as npt
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.marketdata import store
-from services.marketdata.core.calendars.sessions import from_micros
+from services.marketdata.core.calendars.sessions import from_micros, to_micros
 from services.marketdata.core.catalogue import CATALOGUE, Subject
 from services.marketdata.core.finding import SEVERITIES
 from services.marketdata.core.stream.lanes import CODES
@@ -62,7 +62,8 @@ async def count_feed(
         for chosen in (severities >= 0, severities == 1, severities == 2)
     )
     last = np.full(len(symbols), np.iinfo(np.int64).min)
-    np.maximum.at(last, codes, moments)
+    # A moment of the future would stand as the last one for long.
+    np.maximum.at(last, codes, moments if origin.scope else np.minimum(moments, to_micros(origin.ts_init)))
     changes = {
         symbol: FeedChange(rows[n], warning[n], critical[n], from_micros(int(last[n])))
         for n, symbol in enumerate(symbols)

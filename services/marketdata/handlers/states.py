@@ -247,6 +247,8 @@ def _mark(batch: MarketStateBatch, judged: _Judged, place: int, now: datetime) -
     moment = state.timestamp or (None if batch.simulation_id else now)
     if moment is None or (not usable_price and severity is not Severity.CRITICAL):
         return None
+    if batch.simulation_id is None and severity is Severity.CRITICAL:
+        moment = min(moment, now)
     return MarkMessage(
         symbol=state.symbol,
         price=price,

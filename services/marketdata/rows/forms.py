@@ -191,6 +191,11 @@ def _csv(kind: RowKind, body: bytes) -> Columns:
         return "skip"
 
     try:
+        # Arrow would say so of some rows only, and not to us.
+        body.decode()
+    except UnicodeDecodeError as error:
+        raise MalformedRows(f"The body is not UTF-8: {error.reason} at byte {error.start}") from None
+    try:
         table = pa_csv.read_csv(
             io.BytesIO(body),
             # Rows are counted by one thread only.

@@ -13,6 +13,11 @@ from services.marketdata.core.bars import BarsBefore
 from services.marketdata.core.outliers import WINDOW
 from services.marketdata.store.origin import Origin
 
+# An outlier is among what the next value is held against: a new level is confirmed by its second value, whether both
+# come in one batch or each by itself.
+_OF_A_LEVEL = """
+    (severity < 2 OR NOT jsonb_path_exists(issues, '$[*] ? (@.severity == "critical" && @.code != "price_outlier")'))
+"""
 _BEFORE = text(f"""
     SELECT k.symbol, k.interval, b.closes, b.volumes
     FROM unnest(:symbols, :intervals, :tss) AS k(symbol, interval, ts)
@@ -20,7 +25,7 @@ _BEFORE = text(f"""
         SELECT array_agg(close::float8 ORDER BY ts) AS closes, array_agg(volume::float8 ORDER BY ts) AS volumes FROM (
             SELECT ts, close, volume FROM marketdata.ohlcv_bar
             WHERE scope = :scope AND symbol = k.symbol AND "interval" = k.interval AND ts < k.ts AND source = :source
-                AND severity < 2
+                AND {_OF_A_LEVEL}
             ORDER BY ts DESC LIMIT {WINDOW}
         ) AS newest
     ) AS b
@@ -35,7 +40,7 @@ _BEFORE = text(f"""
 async def bars_before(
     session: AsyncSession, origin: Origin, firsts: Mapping[tuple[str, str], datetime]
 ) -> dict[tuple[str, str], BarsBefore]:
-    """Return the usable bars before each symbol's and interval's first of a batch, where there are any."""
+    """Return the bars that judge others before each symbol's and interval's first of a batch, where there are any."""
     values = {
         "scope": origin.scope,
         "source": origin.source,
@@ -54,7 +59,7 @@ _PRICES = text(f"""
     SELECT k.symbol, b.prices FROM unnest(:symbols, :tss) AS k(symbol, ts) CROSS JOIN LATERAL (
         SELECT array_agg(price::float8 ORDER BY ts, trade_id) AS prices FROM (
             SELECT ts, trade_id, price FROM marketdata.trade_tick
-            WHERE scope = :scope AND symbol = k.symbol AND ts < k.ts AND source = :source AND severity < 2
+            WHERE scope = :scope AND symbol = k.symbol AND ts < k.ts AND source = :source AND {_OF_A_LEVEL}
             ORDER BY ts DESC, trade_id DESC LIMIT {WINDOW}
         ) AS newest
     ) AS b
@@ -65,7 +70,7 @@ _PRICES = text(f"""
 async def prices_before(
     session: AsyncSession, origin: Origin, firsts: Mapping[str, datetime]
 ) -> dict[str, npt.NDArray[np.float64]]:
-    """Return the usable prices of trades before each symbol's first of a batch, where there are any."""
+    """Return the prices that judge others before each symbol's first of a batch, where there are any."""
     values = {
         "scope": origin.scope,
         "source": origin.source,

@@ -13,8 +13,8 @@ from shared.schemas.marketdata import INTERVAL_LENGTH
 _LENGTHS: Final = ", ".join(
     f"('{name}', interval '{length.total_seconds():.0f} seconds')" for name, length in INTERVAL_LENGTH.items()
 )
-# Of each kind the newest row that makes a mark, whatever its verdict: a critical one says not to trust any. A bar
-# counts from its end on. A critical state without a price has the last one that was known.
+# Of each kind the newest row that makes a mark, whatever its verdict: a critical one says not to trust any, unless it
+# is of the future. A bar counts from its end on. A critical state without a price has the last one that was known.
 _LATEST: Final = f"""
 SELECT DISTINCT ON (wanted.symbol) wanted.symbol, newest.price, newest.ts_event, newest.source, newest.severity
 FROM unnest(%(symbols)s::text[]) AS wanted(symbol)
@@ -25,11 +25,13 @@ CROSS JOIN LATERAL (
             severity
         FROM marketdata.ohlcv_bar
         WHERE scope = %(scope)s AND symbol = wanted.symbol AND "interval" = width.name AND close > 0
+            AND (severity < 2 OR ts + width.length <= ts_init OR scope <> '')
         ORDER BY ts DESC LIMIT 1
     ) AS bar
     UNION ALL (
         SELECT price, ts, source, severity FROM marketdata.trade_tick
         WHERE scope = %(scope)s AND symbol = wanted.symbol AND price > 0
+            AND (severity < 2 OR ts <= ts_init OR scope <> '')
         ORDER BY ts DESC LIMIT 1
     )
     UNION ALL (
@@ -37,6 +39,7 @@ CROSS JOIN LATERAL (
         FROM marketdata.order_book_snapshot
         WHERE scope = %(scope)s AND symbol = wanted.symbol
             AND (bids->0->>0)::numeric + (asks->0->>0)::numeric > 0
+            AND (severity < 2 OR ts <= ts_init OR scope <> '')
         ORDER BY ts DESC LIMIT 1
     )
     UNION ALL (
@@ -48,7 +51,7 @@ CROSS JOIN LATERAL (
             )), ts, source, severity
         FROM marketdata.market_state AS state
         WHERE scope = %(scope)s AND symbol = wanted.symbol AND (spot_price > 0 OR severity = 2)
-            AND (timestamp IS NOT NULL OR scope = '')
+            AND (timestamp IS NOT NULL OR scope = '') AND (severity < 2 OR ts <= ts_init OR scope <> '')
         ORDER BY ts DESC LIMIT 1
     )
 ) AS newest

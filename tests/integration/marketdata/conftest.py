@@ -12,6 +12,7 @@ from shared.roles import Role
 from tests.conftest import MakeSettings
 from tests.harness import Tokens, serving
 from tests.integration.marketdata.ingesting import Desk
+from tests.integration.marketdata.watched import Watched, watched
 
 Serve = Callable[..., AbstractAsyncContextManager[str]]
 
@@ -31,3 +32,11 @@ async def url(serve: Serve) -> AsyncIterator[str]:
 @pytest.fixture
 def desk(url: str, tokens: Tokens, tmp_path: Path) -> Desk:
     return Desk(url, tokens.by_role[Role.SERVICE], tmp_path / "var")
+
+
+@pytest.fixture
+async def live(make_settings: MakeSettings, tokens: Tokens) -> AsyncIterator[Watched]:
+    """A service whose time and monitor are in the test's hands."""
+    settings = make_settings(MarketdataSettings, marketdata_monitor_seconds=60, marketdata_outbox_seconds=0.05)
+    async with watched(settings, tokens) as found:
+        yield found

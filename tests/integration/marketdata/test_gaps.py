@@ -1,26 +1,17 @@
 """The gap ledger over the API: found, shrunk, filled, by calendar, for any window."""
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from services.marketdata.settings import MarketdataSettings
 from shared.roles import Role
-from tests.conftest import MakeSettings
 from tests.harness import Tokens
 from tests.integration.marketdata.client import BASE, START, bar, batch
-from tests.integration.marketdata.watched import Watched, watched
+from tests.integration.marketdata.watched import Watched
 
 pytestmark = pytest.mark.integration
 WINDOW = "/gaps?symbol=X&interval=1m&start=2024-01-02T00:00:00Z&end=2024-01-02T01:00:00Z"
-
-
-@pytest.fixture
-async def live(make_settings: MakeSettings, tokens: Tokens) -> AsyncIterator[Watched]:
-    async with watched(make_settings(MarketdataSettings, marketdata_monitor_seconds=60), tokens) as found:
-        yield found
 
 
 def spans(gaps: list[dict[str, Any]]) -> list[tuple[str, str, int]]:

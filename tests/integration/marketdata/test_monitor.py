@@ -1,28 +1,18 @@
 """Live data watched over time: silence, standstill, sources that disagree, clocks, and quiet days."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from services.marketdata.settings import MarketdataSettings
 from shared.roles import Role
-from tests.conftest import MakeSettings
 from tests.harness import Tokens
 from tests.integration.marketdata.client import bar, batch, state
 from tests.integration.marketdata.measured import metric
-from tests.integration.marketdata.watched import MINUTE, NOW, SECOND, Watched, marks, watched
+from tests.integration.marketdata.watched import MINUTE, NOW, SECOND, Watched, marks
 
 pytestmark = pytest.mark.integration
-
-
-@pytest.fixture
-async def live(make_settings: MakeSettings, tokens: Tokens) -> AsyncIterator[Watched]:
-    settings = make_settings(MarketdataSettings, marketdata_monitor_seconds=60, marketdata_outbox_seconds=0.05)
-    async with watched(settings, tokens) as found:
-        yield found
 
 
 async def until_marked(redis_url: str, expected: tuple[str, str]) -> list[tuple[str, str]]:

@@ -195,6 +195,7 @@ async def test_bad_rows_are_named_and_the_others_kept(client: Client, form: str)
         (CSV, b"symbol,interval,ts,open,high,low,close,volume,colour\nX,1m,2024-01-01T00:00:00Z,1,1,1,1,1,red\n", 422),
         (CSV, b"symbol,interval,ts,open,high,low,close,volume\nX,1m\n", 422),
         (CSV, b"\xff\xfe\x00", 400),
+        (CSV, b"symbol,interval,ts,open,high,low,close,volume\n\xff,1m\n", 400),
         (ARROW, b"", 400),
         (ARROW, b"not arrow at all", 400),
         ("text/plain", b"x", 415),

@@ -1,24 +1,15 @@
 """States held against the days before: prior close, learnt band, and the day's spreads."""
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from services.marketdata.settings import MarketdataSettings
 from shared.roles import Role
-from tests.conftest import MakeSettings
 from tests.harness import Tokens
-from tests.integration.marketdata.watched import NOW, Watched, watched
+from tests.integration.marketdata.watched import NOW, Watched
 
 pytestmark = pytest.mark.integration
-
-
-@pytest.fixture
-async def live(make_settings: MakeSettings, tokens: Tokens) -> AsyncIterator[Watched]:
-    async with watched(make_settings(MarketdataSettings, marketdata_monitor_seconds=60), tokens) as found:
-        yield found
 
 
 def state(days: float, spot: float, spread: float = 0.5, **changes: Any) -> dict[str, Any]:

@@ -134,6 +134,12 @@ def test_a_table_without_a_single_series_is_an_error(tmp_path: Path) -> None:
         discover_all(tmp_path)
 
 
+def test_a_table_without_rows_is_none_the_worse_for_the_others(tmp_path: Path) -> None:
+    (tmp_path / "empty.csv").write_text(f"{HEAD}\n")
+    (tmp_path / "mine.csv").write_text(f"{HEAD}\nACME,1m,2026-03-02T09:15:00Z,1,1,1,1,1\n")
+    assert [d.name for d in discover_all(tmp_path)] == ["mine.csv-acme-1m"]
+
+
 def test_a_table_with_a_column_missing_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "mine.csv"
     path.write_text("symbol,interval,ts,open,high,low,close\n")

@@ -192,6 +192,15 @@ async def test_what_a_source_does_not_have_is_asked_for_once_and_the_rest_goes_o
     assert (calls, source.breaker.state) == (1, CircuitState.CLOSED)
 
 
+async def test_asked_for_a_history_it_does_not_have_a_source_is_none_the_worse() -> None:
+    source = make_source()
+    runner = Runner(Polled(), source, Sink(), CLOCK, QUICK)
+    for _ in range(20):
+        with pytest.raises(Unsupported):
+            _ = [batch async for batch in runner.backfill("X", "1m", CLOCK.now() - timedelta(hours=1), CLOCK.now())]
+    assert source.breaker.state is CircuitState.CLOSED
+
+
 async def test_a_sink_that_is_away_gets_the_same_batch_again_and_nothing_twice() -> None:
     sink, connector = Sink(fail=3), Streamed(50, batch=10)
     await asyncio.wait_for(Runner(connector, make_source(), sink, CLOCK, QUICK).run(), 10)
