@@ -202,11 +202,11 @@ class Manager:
     def _known(self, name: str) -> Source | None:
         source = self._sources.get(name)
         if source is None and len(self._sources) < len(self._listed) + _MOST_WATCHED:
-            source = self._sources[name] = self._new(name)
+            source = self._sources[name] = self._new(name, expected=False)
         return source
 
-    def _new(self, name: str) -> Source:
-        return Source(name, self._clock.now(), self._wiring.breaker, self._wiring.health)
+    def _new(self, name: str, *, expected: bool = True) -> Source:
+        return Source(name, self._clock.now(), self._wiring.breaker, self._wiring.health, expected=expected)
 
 
 async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:

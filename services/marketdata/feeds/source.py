@@ -11,6 +11,7 @@ from services.marketdata.core.feeds.calls import Call, CallRecord
 from services.marketdata.core.feeds.failover import Candidate
 from services.marketdata.core.feeds.health import Health, HealthPolicy
 from services.marketdata.core.feeds.rows import Observed, RowWindow
+from services.marketdata.core.monitor.arrival import Arrived
 from services.marketdata.core.thresholds import DEFAULTS, Thresholds
 from services.marketdata.feeds import metrics
 from services.marketdata.feeds.errors import CircuitOpen
@@ -18,12 +19,22 @@ from shared.schemas.feeds import CircuitState, FeedHealth, SourceHealth
 
 
 class Source:
-    """The state of one source; whoever drives or watches it tells what happened, and when."""
+    """The state of one source; whoever drives or watches it tells what happened, and when.
+
+    Of one that is not `expected` nothing is, until live rows come of it: files taken in are late for nobody.
+    """
 
     def __init__(
-        self, name: str, now: datetime, breaker: BreakerPolicy | None = None, health: HealthPolicy | None = None
+        self,
+        name: str,
+        now: datetime,
+        breaker: BreakerPolicy | None = None,
+        health: HealthPolicy | None = None,
+        *,
+        expected: bool = True,
     ) -> None:
         self.name = name
+        self._expected = expected
         self.calls = CallRecord()
         self.rows = RowWindow()
         self.breaker = circuit.CLOSED
@@ -84,6 +95,8 @@ class Source:
         # What comes from the future is as new as the moment it came.
         self.last_ts_event = _latest(self.last_ts_event, seen.newest and min(seen.newest, now))
         self.last_good = _latest(self.last_good, seen.newest_good)
+        if seen.newest is not None and Arrived(seen.newest, now, seen.cadence.total_seconds()).is_live:
+            self._expected = True
 
     def look(
         self, now: datetime, waited: Callable[[datetime, datetime], float], thresholds: Thresholds = DEFAULTS
@@ -93,7 +106,8 @@ class Source:
         state = self.breaker.state
         # One that never gave anything is as late as one that stopped.
         last = self.last_ts_event or self._started
-        age = max(0.0, waited(last, now) - (self._cadence or timedelta(0)).total_seconds())
+        late = waited(last, now) - (self._cadence or timedelta(0)).total_seconds()
+        age = max(0.0, late) if self._expected else 0.0
         found = healths.measures(self.calls, shares, state, age)
         parts = healths.components(found, thresholds, self.health_policy)
         self.health = healths.evolve(self.health, parts, now, self.health_policy)
@@ -102,7 +116,7 @@ class Source:
         for circuit_state in CircuitState:
             metrics.CIRCUIT.labels(self.name, circuit_state.value).set(state is circuit_state)
         metrics.SCORE.labels(self.name).set(self.health.score)
-        if self.last_ts_event is not None:
+        if self.last_ts_event is not None and self._expected:
             metrics.AGE.labels(self.name).set((now - self.last_ts_event).total_seconds())
 
     def candidate(self) -> Candidate:

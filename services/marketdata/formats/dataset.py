@@ -72,7 +72,8 @@ class Dataset(Generic[R_co]):
 
     `timezone` and `calendar` are those of the sessions: `24x7`, the ISO 10383 code of an exchange, or None where
     nothing is known of them. `interval` is None for all but bars; `read` yields the records of `files`. `raw` is the
-    stream they are made of, None of what was recorded as it is.
+    stream they are made of, None of what was recorded as it is. `price_limit` is the greatest move of a day as a
+    fraction of the prior close, None where the market has none.
     """
 
     name: str
@@ -86,6 +87,7 @@ class Dataset(Generic[R_co]):
     files: tuple[Path, ...]
     read: Callable[[Report], Iterator[R_co]]
     raw: RawStream[R_co] | None = None
+    price_limit: float | None = None
 
     @property
     def currency(self) -> str:

@@ -20,6 +20,10 @@ _TABLE = re.compile(r"^[^.]+\.(csv|csv\.gz|parquet)$")
 # ISO 4217 for no currency: a table of bars does not say which.
 _NO_CURRENCY = "XXX"
 _CENT = Decimal("0.01")
+# Trading Rules of the Shanghai Stock Exchange: 10 % a day, 20 % on the STAR Market. The 5 % of shares under special
+# treatment no code tells; whoever knows them sets them.
+_STAR = ("688", "689")
+_MAIN_BOARD_LIMIT, _STAR_LIMIT = 0.1, 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +123,7 @@ def days_of_shares(folder: Path) -> Iterator[Dataset]:
             instrument=instrument(code, "CNY", AssetClass.EQUITY, _CENT, Decimal(100)),
             files=tuple(paths),
             read=reader(daily_csv.read_days, paths, symbol=code, zone=zone, layout=daily_csv.SSE),
+            price_limit=_STAR_LIMIT if code.startswith(_STAR) else _MAIN_BOARD_LIMIT,
         )
 
 

@@ -207,6 +207,17 @@ async def test_where_a_symbol_is_traded_is_said_unless_an_officer_said_it(desk: 
     assert found["SPX"]["calendar"] == "XNYS"
 
 
+async def test_days_beyond_the_limit_of_their_market_are_found(
+    desk: Desk, url: str, tokens: Tokens, market_data: Path
+) -> None:
+    told = (await desk.ingest(market_data, "--only", "sse-600519-1d")).json["datasets"]["sse-600519-1d"]
+    async with httpx.AsyncClient(base_url=url + BASE, headers=tokens.auth(Role.VIEWER)) as http:
+        assert (await http.get("/symbols/600519")).json()["price_limit"] == 0.1
+        found = (await http.get("/quality/issues?symbol=600519&code=price_limit")).json()["items"]
+    assert sum(issue["count"] for issue in found) == 2
+    assert told["flagged"] >= 2
+
+
 async def test_what_the_checks_of_a_raw_stream_find_is_said_at_its_end(desk: Desk, tmp_path: Path) -> None:
     lines = gzip.decompress((SAMPLE / STREAM).read_bytes()).splitlines(keepends=True)
     updates = [place for place, line in enumerate(lines) if b'"depthUpdate"' in line]

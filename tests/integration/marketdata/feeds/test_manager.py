@@ -20,6 +20,7 @@ from services.marketdata.feeds.ccxt_exchange import Reach
 from services.marketdata.feeds.connector import Batch, batches_of, observed
 from services.marketdata.feeds.http_push import HttpPushConnector
 from services.marketdata.feeds.manager import Manager, Wiring
+from shared.clock import ManualClock
 from shared.schemas.base import Severity
 from shared.schemas.feeds import CircuitState, FeedCall, SourceHealth, SwitchReason
 from shared.schemas.marketdata import IngestResult
@@ -182,6 +183,21 @@ async def test_bars_are_late_only_once_the_next_one_could_be_known() -> None:
     for _ in range(2):
         await manager.look()
     assert manager.snapshot()[0].health is SourceHealth.DOWN
+
+
+async def test_files_taken_in_are_late_for_nobody_until_live_rows_come() -> None:
+    clock = ManualClock(CLOCK.now())
+    manager = Manager([], clock, Wiring(Sink(), health=HealthPolicy(worse_seconds=0)))
+
+    async def health_after(newest: datetime) -> SourceHealth:
+        manager.observe("files", Observed(9, newest=newest, newest_good=newest))
+        clock.advance(timedelta(hours=2))
+        for _ in range(2):
+            await manager.look()
+        return manager.snapshot()[0].health
+
+    assert await health_after(clock.now() - timedelta(days=500)) is SourceHealth.HEALTHY
+    assert await health_after(clock.now() - timedelta(seconds=1)) is SourceHealth.DOWN
 
 
 async def test_no_crowd_of_names_is_watched() -> None:
