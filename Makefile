@@ -9,8 +9,9 @@ BIN := $(VENV)/bin
 # The first Python of 3.11 or newer; name another with PYTHON=.
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3; do \
 	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
-# One after the other: what unit tests keep in memory would slow down all that follow them in the same process.
-TOGETHER = $(BIN)/python -m pytest -n auto --dist loadfile
+# One after the other: what unit tests keep in memory would slow down all that follow them in the same process. In the
+# order of their names: those of the fewest tests, which last longest, would else come last, and one core be idle.
+TOGETHER = $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 STAMP_UP := $(VENV)/.suite-installed
 STAMP_DEV := $(VENV)/.dev-installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
@@ -128,7 +129,6 @@ $(STAMP_UP): requirements/suite.lock | $(BIN)/python
 $(STAMP_DEV): requirements/dev.lock | $(BIN)/python
 	@echo "installing the suite and the tools to develop it"
 	@$(PIP) install --no-compile --require-hashes -r requirements/dev.lock
-	@$(COMPILE)
 	@$(MAKE) --no-print-directory $(BIN)/keelson
 	@touch $@
 

@@ -1,6 +1,8 @@
 """Calls from one service to another."""
 
+import ssl
 from collections.abc import Generator
+from functools import cache
 from pathlib import Path
 
 import httpx
@@ -43,11 +45,18 @@ class ServiceAuth(httpx.Auth):
         return self._read[1]
 
 
+@cache
+def _certificates() -> ssl.SSLContext:
+    # To read them takes 30 ms: once for all clients of a process.
+    return httpx.create_ssl_context()
+
+
 def service_client(settings: AppSettings, base_url: str) -> httpx.AsyncClient:
     """Return a client for one other service, with its token, correlation ids and time limits."""
     return httpx.AsyncClient(
         base_url=base_url,
         auth=ServiceAuth(settings),
+        verify=_certificates(),
         timeout=httpx.Timeout(10, connect=2),
         limits=httpx.Limits(max_connections=20, max_keepalive_connections=10),
         # Proxies of the environment are not for calls between services.

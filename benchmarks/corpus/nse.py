@@ -34,7 +34,8 @@ def measure(path: Path) -> dict[str, Any]:
     totals: Counter[str] = Counter()
     judge = _Judge()
     number = 0
-    states = read_chains([path], symbol="NIFTY", report=lambda bad: None)
+    reported: list[str] = []
+    states = read_chains([path], symbol="NIFTY", report=lambda bad: reported.append(bad.reason))
     for state, plain in zip(states, plain_snapshots(path), strict=True):
         found = judge.findings(state)
         number += 1
@@ -43,6 +44,8 @@ def measure(path: Path) -> dict[str, Any]:
         _count(checks, found, plain)
     return {
         "snapshots": number,
+        "rows_reported": sum("the underlying is" in reason for reason in reported),
+        "rows_reported_otherwise": sum("the underlying is" not in reason for reason in reported),
         "totals": dict(sorted(totals.items())),
         "checks": {code: dict(sorted(counts.items())) for code, counts in checks.items()},
     }

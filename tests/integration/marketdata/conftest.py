@@ -37,6 +37,6 @@ def desk(url: str, tokens: Tokens, tmp_path: Path) -> Desk:
 @pytest.fixture
 async def live(make_settings: MakeSettings, tokens: Tokens) -> AsyncIterator[Watched]:
     """A service whose time and monitor are in the test's hands."""
-    settings = make_settings(MarketdataSettings, marketdata_monitor_seconds=60, marketdata_outbox_seconds=0.05)
+    settings = make_settings(MarketdataSettings, marketdata_monitor_seconds=60)
     async with watched(settings, tokens) as found:
         yield found

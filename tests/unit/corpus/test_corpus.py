@@ -157,6 +157,7 @@ def test_the_real_chains_hold_what_plain_python_finds_in_their_text() -> None:
     measured = measure(FOLDER / NAME)
     assert measured == kept_counts()
     totals, checks = measured["totals"], measured["checks"]
+    assert (measured["rows_reported"], measured["rows_reported_otherwise"]) == (15, 0)
     assert (measured["snapshots"], totals["in_session"], totals["polls_the_same"]) == (370, 249, 87)
     assert (checks["spot_several"]["found"], checks["spot_zero"]["found"]) == (15, 3)
     assert (totals["legs"], totals["interest_not_whole"], totals["crossed"]) == (511_050, 21_653, 0)
