@@ -27,8 +27,9 @@ from services.marketdata.handlers.ingest import ingest_rows
 from services.marketdata.handlers.reads import current, list_rows
 from services.marketdata.handlers.tables import read_whole
 from services.marketdata.roll_ups import RollUps
-from services.marketdata.rows.forms import ARROW, CSV, JSON, From, read_rows
+from services.marketdata.rows.forms import ARROW, CSV, JSON, From
 from services.marketdata.rows.kinds import BARS
+from services.marketdata.rows.read import read_rows
 from services.marketdata.store import Origin, Partitions, Wanted
 from services.marketdata.store.binary import encode
 from services.marketdata.store.put import driver, full_rows

@@ -107,7 +107,7 @@ def form_of(dataset: Dataset[AnyRecord], simulation_id: str | None, *, strict: b
     origin = {"source": dataset.source, **({"simulation_id": simulation_id} if simulation_id else {})}
     mode = {"mode": "strict"} if strict else {}
     if dataset.kind is DatasetKind.STATES:
-        return DocumentForm(f"{_MARKETDATA}/market-states", "states", (_MOST_STATES, _SHORT), origin, {})
+        return DocumentForm(f"{_MARKETDATA}/market-states", "states", (_MOST_STATES, _SHORT), origin, mode)
     if dataset.kind is DatasetKind.ORDER_BOOKS:
         return DocumentForm(f"{_MARKETDATA}/order-books", "order_books", (MOST_ROWS, _LONG), origin, mode)
     path, kind = {

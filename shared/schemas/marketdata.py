@@ -97,7 +97,7 @@ class MarketStateBatch(Contract):
 
     source: Identifier
     simulation_id: Identifier | None = None
-    states: Annotated[list[MarketState], Field(min_length=1, max_length=500)]
+    states: Annotated[list[MarketState], Field(min_length=1, max_length=50_000)]
 
 
 class QualityIssue(Contract):
@@ -132,7 +132,7 @@ class RejectedRow(Contract):
 class IngestResult(Contract):
     """What became of a batch. The lists name at most 1,000 rows, the counts are of all.
 
-    `verdicts` are those that are not ok, and of market states all (they carry the id).
+    `verdicts` are those that are not ok, and of market states all (they carry the id), the worst where there are more.
     """
 
     received: int

@@ -1,13 +1,15 @@
 """Where the batches of sources driven here go: the way that posted ones go, without HTTP in between."""
 
+import asyncio
 from collections.abc import Callable
 
 from services.marketdata.core.stream.news import News
 from services.marketdata.feeds.connector import Batch, rows_of
 from services.marketdata.handlers import ingest, states
 from services.marketdata.handlers.outcome import keep_news
-from services.marketdata.rows.forms import JSON, From, in_thread
+from services.marketdata.rows.forms import JSON, From
 from services.marketdata.rows.kinds import BARS, FUNDING_RATES, LIQUIDATIONS, ORDER_BOOKS, TICKS, RowKind
+from services.marketdata.rows.read import States, read_rows
 from services.marketdata.store import Origin, Partitions
 from shared.clock import Clock
 from shared.database import Database
@@ -40,11 +42,13 @@ class IngestSink:
         try:
             async with self._database.session() as session:
                 if isinstance(batch, MarketStateBatch):
-                    result = await states.ingest_states(session, self._partitions, batch, self._clock.now())
+                    result = await states.ingest_states(
+                        session, self._partitions, States.of(batch), "lenient", self._clock.now()
+                    )
                 else:
                     kind = _KINDS[type(batch)]
                     body = batch.model_dump_json().encode()
-                    rows = await in_thread(kind, JSON, body, From(None, None))
+                    rows = await asyncio.to_thread(read_rows, kind, JSON, body, From(None, None))
                     result = await ingest.ingest_rows(
                         session, self._partitions, kind, rows, "lenient", self._clock.now(), news
                     )

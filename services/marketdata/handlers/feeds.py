@@ -11,7 +11,7 @@ from services.marketdata import store
 from services.marketdata.backfills import new_id
 from services.marketdata.core.feeds.rows import Observed
 from services.marketdata.feeds.manager import Manager
-from services.marketdata.rows.forms import Rows
+from services.marketdata.rows.read import Rows, States
 from shared.pagination import decode_cursor, encode_cursor
 from shared.problems import Conflict, NotFound, Unprocessable
 from shared.schemas.base import Page, Severity
@@ -35,6 +35,22 @@ def seen(rows: Rows, result: IngestResult) -> Observed:
         newest_good=_newest(good),
         first_good=pc.min(good["ts"]).as_py() if len(good) else None,
         cadence=cadence,
+    )
+
+
+def seen_states(given: States, result: IngestResult) -> Observed:
+    """Return what pushed market states showed of their source; a result names at most 1,000 that are bad."""
+    bad = {verdict.index for verdict in result.verdicts if verdict.severity is Severity.CRITICAL}
+    moments = {index: state.timestamp for index, state in given.states if state.timestamp is not None}
+    good = [moment for index, moment in moments.items() if index not in bad]
+    return Observed(
+        rows=result.received,
+        warning=sum(1 for verdict in result.verdicts if verdict.severity is Severity.WARNING),
+        critical=len(bad) + result.rejected_count,
+        newest=max(moments.values(), default=None),
+        newest_good=max(good, default=None),
+        first_good=min(good, default=None),
+        cadence=timedelta(0),
     )
 
 

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -17,20 +16,26 @@ from services.marketdata.core.stream.news import News
 from services.marketdata.handlers import arrivals
 from services.marketdata.handlers.arrivals import Batch
 from services.marketdata.handlers.judging import Known, judge, marks_of, observed_at
-from services.marketdata.handlers.outcome import count_feed, count_rows, keep_issues, log_critical, publish, usable
+from services.marketdata.handlers.outcome import (
+    MOST_NAMED,
+    Mode,
+    count_feed,
+    count_rows,
+    keep_issues,
+    log_critical,
+    publish,
+    usable,
+)
 from services.marketdata.handlers.rules import load_rules
 from services.marketdata.handlers.writing import write
 from services.marketdata.rows.columns import kept_from
 from services.marketdata.rows.distinct import Distinct, distinct
-from services.marketdata.rows.forms import Rows, no_good_rows
 from services.marketdata.rows.kinds import RowKind
+from services.marketdata.rows.read import Rows, no_good_rows
 from services.marketdata.store import TABLES, Origin, Partitions, SeriesTable
 from shared.journal import canonical
 from shared.schemas.marketdata import IngestResult, Verdict
 
-Mode = Literal["lenient", "strict"]
-# What is said of single rows; the counts are of all.
-_MOST_NAMED = 1_000
 _ROLLED_UP = frozenset({Subject.BAR, Subject.TICK})
 
 
@@ -126,10 +131,10 @@ async def _finish(session: AsyncSession, batch: Batch, rows: Rows, news: News | 
         revised=len(batch.written.revised),
         unchanged=unchanged,
         rejected_count=len(found.rejected),
-        rejected=found.rejected[:_MOST_NAMED],
+        rejected=found.rejected[:MOST_NAMED],
         published=usable(marks),
         flagged=len(verdicts),
-        verdicts=verdicts[:_MOST_NAMED],
+        verdicts=verdicts[:MOST_NAMED],
     )
 
 

@@ -20,8 +20,8 @@ from services.marketdata.core.market_events import EventSeries, judge_books, jud
 from services.marketdata.core.monitor.sequence import UNNUMBERED, judge_sequence
 from services.marketdata.handlers.rules import Rules
 from services.marketdata.rows.distinct import Distinct
-from services.marketdata.rows.forms import Rows
 from services.marketdata.rows.kinds import RowKind
+from services.marketdata.rows.read import Rows
 from shared.schemas.base import Severity
 from shared.schemas.marketdata import INTERVAL_LENGTH, MarkMessage
 

@@ -1,6 +1,7 @@
 """What follows from rows that were stored: marks to publish, figures of feeds, metrics and the log."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,9 @@ from shared.logging import Category, get_trading_logger
 from shared.schemas.base import Severity
 from shared.schemas.marketdata import MarkMessage, Verdict
 
+Mode = Literal["lenient", "strict"]
+# What a result says of single rows; the counts are of all.
+MOST_NAMED = 1_000
 _LOG = get_trading_logger("keelson.marketdata.quality", Category.MARKET_DATA)
 # Those found on rows themselves; the others are of a whole stream, and ended by whoever watches it.
 OF_STREAMS = frozenset(

@@ -19,19 +19,28 @@ from services.marketdata.core.chain.context import EarlierState, StateContext, c
 from services.marketdata.core.chain.judge import judgement_of
 from services.marketdata.core.finding import SEVERITIES, severity_of
 from services.marketdata.handlers.arrivals import note_states
-from services.marketdata.handlers.outcome import count_feed, count_rows, keep_issues, log_critical, publish, usable
+from services.marketdata.handlers.outcome import (
+    MOST_NAMED,
+    Mode,
+    count_feed,
+    count_rows,
+    keep_issues,
+    log_critical,
+    publish,
+    usable,
+)
 from services.marketdata.handlers.rules import Rules, load_rules
-from services.marketdata.handlers.spots import SpotHistory
+from services.marketdata.handlers.spots import Past, SpotHistory
 from services.marketdata.handlers.writing import write
-from services.marketdata.rows.kinds import MONEY, TEXT, TIME
+from services.marketdata.rows.kinds import MARKET_STATES, MONEY, TEXT, TIME
+from services.marketdata.rows.read import States, no_good_rows
 from services.marketdata.store import TABLES, Origin, Partitions
 from shared.journal import canonical
-from shared.problems import NotFound, Unprocessable
+from shared.problems import NotFound
 from shared.schemas.base import Severity, format_utc
 from shared.schemas.marketdata import (
     IngestResult,
     MarketState,
-    MarketStateBatch,
     MarkMessage,
     RejectedRow,
     StoredMarketState,
@@ -63,19 +72,21 @@ class _Judged:
 
     states: list[MarketState]
     verdicts: list[Verdict]
-    rows: list[Mapping[str, Any]]
+    rows: list[dict[str, Any]]
     known: list[Decimal | None]
 
 
 async def ingest_states(
-    session: AsyncSession, partitions: Partitions, batch: MarketStateBatch, now: datetime
+    session: AsyncSession, partitions: Partitions, batch: States, mode: Mode, now: datetime
 ) -> IngestResult:
-    """Judge and store market states; queue the marks of those that are new, a critical one as what it is."""
+    """Judge and store market states; queue the marks of those that are new, a critical one as what it is.
+
+    Raises Unprocessable for a bad state where the mode is strict.
+    """
     origin = Origin(batch.simulation_id or "", batch.source, now)
     chosen, rejected = _one_each(batch, partitions.retention.horizon(Subject.MARKET_STATE, now))
-    if not chosen:
-        count_rows(_KIND, 0, 0, len(rejected), np.empty(0, np.int16))
-        raise Unprocessable(f"{len(rejected)} states cannot be stored; nothing was", errors=_errors(rejected))
+    if not chosen or (mode == "strict" and rejected):
+        raise no_good_rows(MARKET_STATES, rejected)
     named = sorted({state.symbol for _, state in chosen})
     # Before anything is asked in the session: while it holds a connection no second one is to be waited for.
     await partitions.ensure(_TABLE.name, [state.timestamp or now for _, state in chosen])
@@ -94,20 +105,27 @@ async def ingest_states(
     await count_feed(session, origin, codes[changed], named, severities[changed], moments[changed])
     verdicts = sorted(judged.verdicts, key=lambda verdict: verdict.index)
     await keep_issues(session, origin, Subject.MARKET_STATE, named, verdicts)
-    unchanged = len(batch.states) - len(changed) - len(rejected)
+    received = len(batch.states) + len(batch.rejected)
+    unchanged = received - len(changed) - len(rejected)
     count_rows(_KIND, len(changed), unchanged, len(rejected), severities)
     log_critical(batch.source, verdicts)
     return IngestResult(
-        received=len(batch.states),
+        received=received,
         stored=len(changed),
         revised=len(written.revised),
         unchanged=unchanged,
         rejected_count=len(rejected),
-        rejected=rejected,
+        rejected=rejected[:MOST_NAMED],
         published=usable(marks),
         flagged=sum(1 for verdict in verdicts if verdict.issues),
-        verdicts=verdicts,
+        verdicts=_named(verdicts),
     )
+
+
+def _named(verdicts: Sequence[Verdict]) -> list[Verdict]:
+    """Return those that a result names, in their order: where they are too many, the worst."""
+    chosen = sorted(verdicts, key=lambda verdict: -SEVERITIES.index(verdict.severity))[:MOST_NAMED]
+    return sorted(chosen, key=lambda verdict: verdict.index)
 
 
 async def _note(session: AsyncSession, origin: Origin, judged: _Judged, changed: Sequence[int]) -> None:
@@ -122,38 +140,56 @@ async def _note(session: AsyncSession, origin: Origin, judged: _Judged, changed:
 
 
 async def _judge(
-    session: AsyncSession, origin: Origin, batch: MarketStateBatch, chosen: list[tuple[int, MarketState]]
+    session: AsyncSession, origin: Origin, batch: States, chosen: list[tuple[int, MarketState]]
 ) -> _Judged:
-    judged = _Judged([], [], [], [])
     rules = await load_rules(session, sorted({state.symbol for _, state in chosen}))
     earlier: dict[str, EarlierState | None] = {}
     history = SpotHistory(session, origin, rules)
-    for index, state in chosen:
-        is_open = partial(_is_open, rules, state.symbol)
+    pasts = []
+    for _, state in chosen:
         if state.symbol not in earlier:
+            is_open = partial(_is_open, rules, state.symbol)
             earlier[state.symbol] = await store.earlier_state(session, origin, state.symbol, state.timestamp, is_open)
-        # Some milliseconds each: others are answered meanwhile.
-        content = await asyncio.to_thread(content_hash, state)
+        pasts.append(await history.of(state.symbol, state.timestamp))
+    # Some milliseconds each: others are answered meanwhile.
+    judged = await asyncio.to_thread(_judge_each, origin, batch, chosen, rules, earlier, pasts)
+    for n, state in enumerate(judged.states):
+        if state.timestamp is None:
+            # Sent again, a state that does not say when it was is the one that came before.
+            since = await store.time_of_state(session, judged.rows[n]["market_state_id"])
+            judged.rows[n]["ts"] = since or origin.ts_init
+    return judged
+
+
+def _judge_each(
+    origin: Origin,
+    batch: States,
+    chosen: list[tuple[int, MarketState]],
+    rules: Rules,
+    earlier: dict[str, EarlierState | None],
+    pasts: Sequence[Past],
+) -> _Judged:
+    """Judge each state by the ones before it; `pasts` are those of its day, `earlier` the last one of its symbol."""
+    judged = _Judged([], [], [], [])
+    for (index, state), past in zip(chosen, pasts, strict=True):
+        content = content_hash(state)
         before = earlier[state.symbol]
-        past = await history.of(state.symbol, state.timestamp)
         context = StateContext(
             content_hash=content,
             earlier=before,
             now=None if batch.simulation_id else origin.ts_init,
             prior_close=past.prior_close,
-            session_open=None if state.timestamp is None else is_open(state.timestamp),
+            session_open=None if state.timestamp is None else _is_open(rules, state.symbol, state.timestamp),
             median_spread=past.median_spread,
             thresholds=rules.of(state.symbol).with_learnt(past.band),
         )
-        judgement = await asyncio.to_thread(judgement_of, state, context)
+        judgement = judgement_of(state, context)
         issues, severity = judgement.issues, severity_of(judgement.issues)
         identifier = state_id(batch.source, batch.simulation_id, state, content)
         earlier[state.symbol] = following(state, context, severity)
-        # Sent again, a state that does not say when it was is the one that came before.
-        since = state.timestamp or await store.time_of_state(session, identifier) or origin.ts_init
         judged.states.append(state)
         judged.known.append(before.spot_price if before is not None else None)
-        judged.rows.append(_row(state, since, identifier, content, judgement.relative_spread))
+        judged.rows.append(_row(state, identifier, content, judgement.relative_spread))
         judged.verdicts.append(
             Verdict(
                 index=index,
@@ -193,17 +229,11 @@ def _is_open(rules: Rules, symbol: str, moment: datetime) -> bool | None:
     return None if calendar is None else calendar.is_open(moment)
 
 
-def _errors(rejected: list[RejectedRow]) -> list[dict[str, str]]:
-    return [{"location": f"body.states.{row.index}", "message": row.reason, "code": "bad_row"} for row in rejected[:20]]
-
-
-def _one_each(
-    batch: MarketStateBatch, horizon: datetime | None
-) -> tuple[list[tuple[int, MarketState]], list[RejectedRow]]:
+def _one_each(batch: States, horizon: datetime | None) -> tuple[list[tuple[int, MarketState]], list[RejectedRow]]:
     """Return the states in the order of their times, one of each symbol and moment, and those that are not stored."""
-    order = sorted(enumerate(batch.states), key=lambda item: (item[1].timestamp or _FIRST, item[0]))
+    order = sorted(batch.states, key=lambda item: (item[1].timestamp or _FIRST, item[0]))
     kept: dict[tuple[str, datetime | None], tuple[int, MarketState]] = {}
-    rejected = []
+    rejected = list(batch.rejected)
     for index, state in order:
         if horizon is not None and state.timestamp is not None and state.timestamp < horizon:
             reason = f"older than what is kept, which begins at {format_utc(horizon)}"
@@ -212,14 +242,14 @@ def _one_each(
         first, known = kept.setdefault((state.symbol, state.timestamp), (index, state))
         if known != state:
             rejected.append(RejectedRow(index=index, reason=f"differs from row {first} of the same moment"))
-    return list(kept.values()), rejected
+    return list(kept.values()), sorted(rejected, key=lambda row: row.index)
 
 
-def _row(state: MarketState, since: datetime, identifier: str, content: str, spread: float | None) -> dict[str, Any]:
+def _row(state: MarketState, identifier: str, content: str, spread: float | None) -> dict[str, Any]:
     chain = state.option_chain
     return {
         "symbol": state.symbol,
-        "ts": since,
+        "ts": state.timestamp,
         "timestamp": state.timestamp,
         "market_state_id": identifier,
         **{name: getattr(state, name) for name in _AMOUNTS},
@@ -236,7 +266,7 @@ def _text(verdict: Verdict) -> str:
     return canonical([issue.model_dump(mode="json") for issue in verdict.issues])
 
 
-def _mark(batch: MarketStateBatch, judged: _Judged, place: int, now: datetime) -> MarkMessage | None:
+def _mark(batch: States, judged: _Judged, place: int, now: datetime) -> MarkMessage | None:
     """Return what risk is told of a state: of one without a usable price, the last one known, not to be trusted."""
     state, severity = judged.states[place], judged.verdicts[place].severity
     usable_price = state.spot_price is not None and state.spot_price > 0

@@ -1,16 +1,17 @@
 """Routes that take market data in."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 
 from services.marketdata.dependencies import FeederDep, IngestSessionDep, PartitionsDep, SourcesDep
-from services.marketdata.feeds.connector import observed
 from services.marketdata.handlers import feeds, ingest, states
-from services.marketdata.handlers.ingest import Mode
-from services.marketdata.rows.forms import ARROW, CSV, JSON, NDJSON, From, MalformedRows, in_thread
-from services.marketdata.rows.kinds import BARS, FUNDING_RATES, LIQUIDATIONS, ORDER_BOOKS, TICKS, RowKind
+from services.marketdata.handlers.outcome import Mode
+from services.marketdata.rows.forms import ARROW, CSV, JSON, NDJSON, From, MalformedRows
+from services.marketdata.rows.kinds import BARS, FUNDING_RATES, LIQUIDATIONS, MARKET_STATES, ORDER_BOOKS, TICKS, RowKind
+from services.marketdata.rows.read import read_rows, read_states
 from shared.dependencies import ClockDep
 from shared.problems import declare
 from shared.schemas.base import Identifier
@@ -19,7 +20,7 @@ from shared.schemas.marketdata import BarBatch, IngestResult, MarketStateBatch
 
 router = APIRouter(tags=["ingest"])
 # What bodies are described by, without being parsed by the framework.
-BATCHES = (BarBatch, TickBatch, OrderBookBatch, FundingRateBatch, LiquidationBatch)
+BATCHES = (BarBatch, TickBatch, OrderBookBatch, FundingRateBatch, LiquidationBatch, MarketStateBatch)
 
 SourceOfRows = Annotated[
     Identifier | None, Query(description="Where the rows are from; needed for every form but JSON.")
@@ -34,10 +35,12 @@ ModeQuery = Annotated[
 
 def _bodies(batch: type[Any], kind: RowKind) -> dict[str, Any]:
     columns = ", ".join(name for name, _ in kind.columns)
+    texts = " and ".join(name for name, _ in kind.columns if name in kind.json)
+    nested = f" In CSV {texts} are JSON, in Arrow JSON or lists." if texts else ""
     return {
         "requestBody": {
             "required": True,
-            "description": f"JSON, or rows with the columns {columns}.",
+            "description": f"JSON, or rows with the columns {columns}.{nested}",
             "content": {
                 JSON: {"schema": {"$ref": f"#/components/schemas/{batch.__name__}"}},
                 NDJSON: {"schema": {"type": "string", "description": "One row as a JSON object on each line."}},
@@ -46,6 +49,10 @@ def _bodies(batch: type[Any], kind: RowKind) -> dict[str, Any]:
             },
         }
     }
+
+
+def _media_type(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 def _route(kind: RowKind, text: str) -> Callable[..., Awaitable[IngestResult]]:
@@ -60,9 +67,8 @@ def _route(kind: RowKind, text: str) -> Callable[..., Awaitable[IngestResult]]:
         simulation_id: SimulationOfRows = None,
         mode: ModeQuery = "lenient",
     ) -> IngestResult:
-        media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         body = await request.body()
-        rows = await in_thread(kind, media_type, body, From(source, simulation_id))
+        rows = await asyncio.to_thread(read_rows, kind, _media_type(request), body, From(source, simulation_id))
         result = await ingest.ingest_rows(session, partitions, kind, rows, mode, clock.now())
         if rows.simulation_id is None:
             sources.observe(rows.source, feeds.seen(rows, result))
@@ -94,17 +100,25 @@ for _kind, _path, _batch, _text in (
     )
 
 
-@router.post("/market-states")
+@router.post("/market-states", openapi_extra=_bodies(MarketStateBatch, MARKET_STATES), responses=declare(MalformedRows))
 async def ingest_states(
-    batch: MarketStateBatch,
+    request: Request,
     session: IngestSessionDep,
     partitions: PartitionsDep,
     sources: SourcesDep,
     clock: ClockDep,
     _: FeederDep,
+    source: SourceOfRows = None,
+    simulation_id: SimulationOfRows = None,
+    mode: ModeQuery = "lenient",
 ) -> IngestResult:
-    """Judge and store market states. The same again changes nothing. Each verdict carries the state's id."""
-    result = await states.ingest_states(session, partitions, batch, clock.now())
-    if batch.simulation_id is None:
-        sources.observe(batch.source, observed(batch, result))
+    """Judge and store market states. The same again changes nothing. Each verdict carries the state's id.
+
+    A bad state is rejected with its index and reason, the others are kept.
+    """
+    body = await request.body()
+    given = await asyncio.to_thread(read_states, _media_type(request), body, From(source, simulation_id))
+    result = await states.ingest_states(session, partitions, given, mode, clock.now())
+    if given.simulation_id is None:
+        sources.observe(given.source, feeds.seen_states(given, result))
     return result

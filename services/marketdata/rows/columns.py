@@ -110,7 +110,7 @@ def one_by_one(kind: RowKind, rows: Sequence[tuple[int, Any]]) -> Columns:
         try:
             good = _row(kind, kind.model.model_validate(row))
         except ValidationError as error:
-            rejected.append(RejectedRow(index=number, reason=_why(error)))
+            rejected.append(RejectedRow(index=number, reason=why(error)))
             continue
         kept.append(good)
         index.append(number)
@@ -159,7 +159,8 @@ def _complete(table: pa.Table) -> pa.Table:
     return table
 
 
-def _why(error: ValidationError) -> str:
+def why(error: ValidationError) -> str:
+    """Return what is wrong with a row, in one line."""
     parts = []
     for entry in error.errors(include_input=False, include_url=False):
         place = ".".join(str(part) for part in entry["loc"])

@@ -1,6 +1,5 @@
 """The forms in which rows come: JSON, lines of JSON, CSV and Arrow's stream."""
 
-import asyncio
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,8 +12,6 @@ import pyarrow.csv as pa_csv
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json
 
-from services.marketdata.metrics import ROWS
-from services.marketdata.rows.columns import Columns, NotPlain, columns_of, in_parts, one_by_one
 from services.marketdata.rows.kinds import MONEY, RowKind
 from shared.problems import BadRequest, MalformedJson, Unprocessable, UnsupportedMediaType
 from shared.schemas.base import Identifier
@@ -27,22 +24,16 @@ CSV = "text/csv"
 ARROW = "application/vnd.apache.arrow.stream"
 FORMS = (JSON, NDJSON, CSV, ARROW)
 
+# Arrow's own.
+_BLOCK = 1 << 20
 _IDENTIFIER: TypeAdapter[str] = TypeAdapter(Identifier)
+_Found = tuple[list[Any] | pa.Table, npt.NDArray[np.int64], list[RejectedRow]]
 
 
 class MalformedRows(BadRequest):
     """The body is not of the form that its media type names."""
 
     type_, title = "malformed-rows", "Malformed rows"
-
-
-@dataclass(frozen=True)
-class Rows:
-    """What a request brought: where its rows are from, and the rows themselves."""
-
-    source: str
-    simulation_id: str | None
-    columns: Columns
 
 
 @dataclass(frozen=True)
@@ -53,49 +44,44 @@ class From:
     simulation_id: str | None
 
 
-def read_rows(kind: RowKind, media_type: str, body: bytes, origin: From) -> Rows:
-    """Return the rows of a body; the bad ones are named, the others kept.
+@dataclass(frozen=True)
+class Given:
+    """What a request brought, before its rows are checked: as objects or as a table, each row with its index.
 
-    Raises UnsupportedMediaType, MalformedJson, MalformedRows, and Unprocessable where no row could be kept.
+    `rejected` are those that could not even be read.
+    """
+
+    source: str
+    simulation_id: str | None
+    rows: list[Any] | pa.Table
+    index: npt.NDArray[np.int64]
+    rejected: list[RejectedRow]
+
+
+def given_rows(kind: RowKind, media_type: str, body: bytes, origin: From) -> Given:
+    """Return the rows of a body as they came.
+
+    Raises UnsupportedMediaType, MalformedJson, MalformedRows, and Unprocessable where the columns are others.
     """
     if media_type == JSON:
-        source, simulation_id, columns = _json(kind, body, origin)
+        return _json(kind, body, origin)
+    if origin.source is None:
+        raise Unprocessable(
+            "Rows of this form need the source in the query",
+            errors=[{"location": "query.source", "message": "Field required", "code": "missing"}],
+        )
+    if media_type == NDJSON:
+        found = _lines(body)
+    elif media_type == CSV:
+        found = _csv(kind, body)
+    elif media_type == ARROW:
+        found = _arrow(kind, body)
     else:
-        if origin.source is None:
-            raise Unprocessable(
-                "Rows of this form need the source in the query",
-                errors=[{"location": "query.source", "message": "Field required", "code": "missing"}],
-            )
-        source, simulation_id = origin.source, origin.simulation_id
-        if media_type == NDJSON:
-            columns = _lines(kind, body)
-        elif media_type == CSV:
-            columns = _csv(kind, body)
-        elif media_type == ARROW:
-            columns = _arrow(kind, body)
-        else:
-            raise UnsupportedMediaType(f"Send {', '.join(FORMS)}")
-    if not len(columns.index):
-        raise no_good_rows(kind, columns.rejected)
-    return Rows(source, simulation_id, columns)
+        raise UnsupportedMediaType(f"Send {', '.join(FORMS)}")
+    return Given(origin.source, origin.simulation_id, *found)
 
 
-async def in_thread(kind: RowKind, media_type: str, body: bytes, origin: From) -> Rows:
-    """Return what `read_rows` does, and let others be answered meanwhile."""
-    return await asyncio.to_thread(read_rows, kind, media_type, body, origin)
-
-
-def no_good_rows(kind: RowKind, rejected: Sequence[RejectedRow]) -> Unprocessable:
-    """Return the problem of rows that were all, or for a strict caller partly, bad, and count them."""
-    ROWS.labels(kind.name, "rejected").inc(len(rejected))
-    errors = [
-        {"location": f"body.{kind.plural}.{row.index}", "message": row.reason, "code": "bad_row"}
-        for row in rejected[:20]
-    ]
-    return Unprocessable(f"{len(rejected)} rows cannot be stored; nothing was", errors=errors)
-
-
-def _json(kind: RowKind, body: bytes, origin: From) -> tuple[str, str | None, Columns]:
+def _json(kind: RowKind, body: bytes, origin: From) -> Given:
     try:
         batch = _parsed(body)
     except ValueError as error:
@@ -116,7 +102,7 @@ def _json(kind: RowKind, body: bytes, origin: From) -> tuple[str, str | None, Co
         errors.append(_problem(f"body.{kind.plural}", f"A list of 1 to {MOST_ROWS} rows", "list"))
     if errors or source is None or not isinstance(rows, list):
         raise Unprocessable("The request has invalid fields", errors=errors[:20])
-    return source, simulation_id, _from_objects(kind, rows)
+    return Given(source, simulation_id, rows, np.arange(len(rows)), [])
 
 
 def _parsed(body: bytes) -> Any:
@@ -139,34 +125,7 @@ def _problem(location: str, message: str, code: str) -> dict[str, str]:
     return {"location": location, "message": message, "code": code}
 
 
-def _from_objects(kind: RowKind, rows: Sequence[Any], index: Sequence[int] | None = None) -> Columns:
-    numbers = np.arange(len(rows)) if index is None else np.array(index, np.int64)
-    names = [name for name, _ in kind.columns]
-    texts = pa.struct([(name, pa.string()) for name in names])
-
-    def plain(part: slice) -> pa.Table:
-        chosen = rows[part]
-        if kind.nested or not set(map(type, chosen)) <= {dict} or not set().union(*chosen) <= set(names):
-            raise NotPlain
-        try:
-            values = pa.array(chosen, texts)
-        except (pa.ArrowInvalid, pa.ArrowTypeError):
-            raise NotPlain from None
-        return columns_of(kind, dict(zip(names, values.flatten(), strict=True)), len(chosen))
-
-    def each(part: slice) -> Columns:
-        return one_by_one(kind, list(zip(numbers[part].tolist(), rows[part], strict=True)))
-
-    return in_parts(numbers, plain, each)
-
-
-def _and_rejected(found: Columns, rejected: Sequence[RejectedRow]) -> Columns:
-    """Return rows with those that were rejected before they could be read."""
-    both = sorted([*rejected, *found.rejected], key=lambda row: row.index)
-    return Columns(found.table, found.index, both, found.received + len(rejected))
-
-
-def _lines(kind: RowKind, body: bytes) -> Columns:
+def _lines(body: bytes) -> _Found:
     lines = [line for line in body.splitlines() if line.strip()]
     if not 1 <= len(lines) <= MOST_ROWS:
         raise MalformedRows(f"1 to {MOST_ROWS} lines, each with one row as a JSON object")
@@ -177,10 +136,10 @@ def _lines(kind: RowKind, body: bytes) -> Columns:
             index.append(number)
         except ValueError as error:
             rejected.append(RejectedRow(index=number, reason=f"not JSON: {str(error)[:200]}"))
-    return _and_rejected(_from_objects(kind, rows, index), rejected)
+    return rows, np.array(index, np.int64), rejected
 
 
-def _csv(kind: RowKind, body: bytes) -> Columns:
+def _csv(kind: RowKind, body: bytes) -> _Found:
     names = [name for name, _ in kind.columns]
     rejected: list[RejectedRow] = []
 
@@ -198,9 +157,11 @@ def _csv(kind: RowKind, body: bytes) -> Columns:
     try:
         table = pa_csv.read_csv(
             io.BytesIO(body),
-            # Rows are counted by one thread only.
-            read_options=pa_csv.ReadOptions(use_threads=False),
-            parse_options=pa_csv.ParseOptions(invalid_row_handler=invalid),
+            # Rows are counted by one thread only. None is longer than a block, which a chain or a book can be.
+            read_options=pa_csv.ReadOptions(
+                use_threads=False, block_size=max(len(body), _BLOCK) if kind.json else None
+            ),
+            parse_options=pa_csv.ParseOptions(invalid_row_handler=invalid, newlines_in_values=bool(kind.json)),
             convert_options=pa_csv.ConvertOptions(
                 column_types={name: pa.string() for name in names},
                 strings_can_be_null=True,
@@ -213,10 +174,10 @@ def _csv(kind: RowKind, body: bytes) -> Columns:
     total = len(table) + len(rejected)
     _require_columns(kind, table.column_names, total)
     index = np.delete(np.arange(total), [row.index for row in rejected])
-    return _from_table(kind, table, index, rejected)
+    return table, index, rejected
 
 
-def _arrow(kind: RowKind, body: bytes) -> Columns:
+def _arrow(kind: RowKind, body: bytes) -> _Found:
     try:
         with pa.ipc.open_stream(body) as stream:
             schema = stream.schema
@@ -231,7 +192,7 @@ def _arrow(kind: RowKind, body: bytes) -> Columns:
     except (pa.ArrowException, OSError, EOFError) as error:
         raise MalformedRows(f"The body is not an Arrow stream: {str(error)[:200]}") from None
     _require_columns(kind, schema.names, len(table))
-    return _from_table(kind, table, np.arange(len(table)), [])
+    return table, np.arange(len(table)), []
 
 
 def _require_columns(kind: RowKind, given: Sequence[str], rows: int) -> None:
@@ -247,45 +208,3 @@ def _require_columns(kind: RowKind, given: Sequence[str], rows: int) -> None:
                 f"The columns are {', '.join(names)}",
                 errors=[_problem(f"body.{name[:100]}", f"Column {what}", what) for name in found[:20]],
             )
-
-
-def _from_table(kind: RowKind, table: pa.Table, numbers: npt.NDArray[np.int64], rejected: list[RejectedRow]) -> Columns:
-    raw = {name: _plain(table[name].combine_chunks()) for name in table.column_names}
-
-    def plain(part: slice) -> pa.Table:
-        if kind.nested:
-            raise NotPlain
-        return columns_of(kind, {name: values[part] for name, values in raw.items()}, part.stop - part.start)
-
-    def each(part: slice) -> Columns:
-        rows = pa.table({name: values[part] for name, values in raw.items()}).to_pylist()
-        objects = [_object(kind, row) for row in rows]
-        return one_by_one(kind, list(zip(numbers[part].tolist(), objects, strict=True)))
-
-    return _and_rejected(in_parts(numbers, plain, each), rejected)
-
-
-def _plain(array: pa.Array) -> pa.Array:
-    if pa.types.is_dictionary(array.type):
-        array = array.dictionary_decode()
-    return array.cast(pa.string()) if pa.types.is_large_string(array.type) else array
-
-
-def _object(kind: RowKind, row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a row of a table as the wire contract takes it: what is empty is absent, levels are parsed."""
-    found: dict[str, Any] = {}
-    for name, value in row.items():
-        if value is None:
-            continue
-        found[name] = value
-        if kind.nested and name in ("bids", "asks") and isinstance(value, str):
-            try:
-                found[name] = from_json(value, allow_inf_nan=False)
-            except ValueError:
-                continue
-        elif kind.nested and isinstance(value, str) and name in ("sequence", "previous_sequence"):
-            found[name] = int(value) if value.isascii() and value.isdigit() and len(value) < 20 else value
-    if "interval_hours" in found and isinstance(found["interval_hours"], str):
-        hours = found["interval_hours"]
-        found["interval_hours"] = int(hours) if hours.isascii() and hours.isdigit() and len(hours) < 4 else hours
-    return found

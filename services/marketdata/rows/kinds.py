@@ -7,7 +7,7 @@ import pyarrow as pa
 from services.marketdata.core.catalogue import Subject
 from shared.schemas.base import Contract
 from shared.schemas.market_events import FundingRate, Liquidation, OrderBook, Tick
-from shared.schemas.marketdata import Bar
+from shared.schemas.marketdata import Bar, MarketState
 
 MONEY = pa.decimal128(28, 10)
 TIME = pa.timestamp("us", "UTC")
@@ -27,8 +27,8 @@ class RowKind:
     model: type[Contract]
     columns: tuple[tuple[str, pa.DataType], ...]
     optional: frozenset[str] = frozenset()
-    # Read row by row: its fields hold more than one value each.
-    nested: bool = False
+    # Hold more than one value each: JSON where a form has single values only. Such rows are read one by one.
+    json: frozenset[str] = frozenset()
     # Rows of a page that is not JSON: what is held at once, here and in PostgreSQL.
     most: int = MOST_READ
     schema: pa.Schema = field(init=False)
@@ -68,7 +68,7 @@ ORDER_BOOKS = RowKind(
     OrderBook,
     (*_SERIES, ("bids", TEXT), ("asks", TEXT), ("sequence", pa.int64()), ("previous_sequence", pa.int64())),
     optional=frozenset({"sequence", "previous_sequence"}),
-    nested=True,
+    json=frozenset({"bids", "asks"}),
     most=20_000,
 )
 FUNDING_RATES = RowKind(
@@ -84,5 +84,21 @@ LIQUIDATIONS = RowKind(
     Liquidation,
     (*_SERIES, ("side", TEXT), ("price", MONEY), ("quantity", MONEY), ("liquidation_id", TEXT)),
     optional=frozenset({"liquidation_id"}),
+)
+MARKET_STATES = RowKind(
+    Subject.MARKET_STATE,
+    "states",
+    MarketState,
+    (
+        ("symbol", TEXT),
+        ("timestamp", TIME),
+        ("spot_price", MONEY),
+        ("spot_prices", TEXT),
+        ("total_call_oi", MONEY),
+        ("total_put_oi", MONEY),
+        ("option_chain", TEXT),
+    ),
+    optional=frozenset({"timestamp", "spot_price", "spot_prices", "total_call_oi", "total_put_oi", "option_chain"}),
+    json=frozenset({"spot_prices", "option_chain"}),
 )
 KINDS = (BARS, TICKS, ORDER_BOOKS, FUNDING_RATES, LIQUIDATIONS)

@@ -15,8 +15,9 @@ from cli.training.sample import SAMPLE
 from services.marketdata.formats.dataset import AnyRecord, Dataset
 from services.marketdata.formats.discover import discover_all
 from services.marketdata.formats.reading import WATCH
-from services.marketdata.rows.forms import ARROW, From, read_rows
+from services.marketdata.rows.forms import ARROW, From
 from services.marketdata.rows.kinds import BARS, FUNDING_RATES, ORDER_BOOKS, TICKS, RowKind
+from services.marketdata.rows.read import read_rows
 from shared.schemas.market_events import Aggressor, Tick
 from shared.schemas.marketdata import MarketStateBatch
 
@@ -150,7 +151,7 @@ def test_strict_is_asked_of_the_routes_that_know_it() -> None:
         "mode": "strict",
     }
     assert form_of(dataset(BOOKS), None, strict=True).params == {"mode": "strict"}
-    assert form_of(dataset(CHAINS), None, strict=True).params == {}
+    assert form_of(dataset(CHAINS), None, strict=True).params == {"mode": "strict"}
 
 
 @pytest.mark.parametrize("name", ["binance-btcusdt-1m", CHAINS, "index-spx-1d"])

@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.marketdata.rows import forms
+from services.marketdata.rows import read as reading
 from services.marketdata.rows.columns import Columns, one_by_one
-from services.marketdata.rows.forms import ARROW, CSV, JSON, NDJSON, From, read_rows
+from services.marketdata.rows.forms import ARROW, CSV, JSON, NDJSON, From
 from services.marketdata.rows.kinds import BARS, LIQUIDATIONS, RowKind
+from services.marketdata.rows.read import read_rows
 
 ORIGIN = From("test", None)
 COUNT = 1_200
@@ -84,7 +85,7 @@ def test_a_bad_row_of_a_table_costs_its_part_alone(form: str, monkeypatch: pytes
         read.append(len(given))
         return one_by_one(kind, given)
 
-    monkeypatch.setattr(forms, "one_by_one", counted)
+    monkeypatch.setattr(reading, "one_by_one", counted)
     found = read_rows(BARS, form, sink.getvalue(), ORIGIN).columns
     assert read == [500]
     without = [{name: value for name, value in row.items() if value is not None} for row in rows]
