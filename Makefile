@@ -17,6 +17,9 @@ STAMP_DEV := $(VENV)/.dev-installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
 # By all cores, where pip compiles with one. Files for another Python fail, as they do with pip, and nobody imports them.
 COMPILE = { $(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true; }
+# For development it is compiled as it is imported. Where that may not be kept, each process compiles all it imports
+# again: starting the suite, which is six of them, then takes three times as long.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help
 help: ## List the targets
