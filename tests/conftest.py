@@ -1,5 +1,6 @@
 """Fixtures on real servers: one PostgreSQL and one Valkey for the run, a fresh database for each test."""
 
+import gc
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -34,6 +35,13 @@ class Template:
 
     name: str
     rung: Rung
+
+
+def pytest_collection_finish() -> None:
+    """Keep what was imported out of collections: it stays until the end, and there is much of it."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000)
 
 
 class MakeSettings(Protocol):
