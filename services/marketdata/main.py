@@ -69,7 +69,6 @@ def create(settings: MarketdataSettings | None = None, clock: Clock | None = Non
 
         monitor = Monitor(resources.database, publisher, resources.clock, settings.marketdata_monitor_seconds)
         watcher = Alone(resources.database, "watching", monitor.run)
-
         sink = IngestSink(resources.database, partitions, resources.clock, publisher.wake)
 
         async def fill(switch: FeedSwitch) -> None:
