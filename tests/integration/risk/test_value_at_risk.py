@@ -1,5 +1,6 @@
 """Value at risk by method and by symbol, and its backtest on the days the history keeps."""
 
+from collections.abc import AsyncIterator
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -19,7 +20,7 @@ from shared.schemas.history import HistoryReason, PortfolioPoint, RiskPoint
 from tests.harness import plain
 from tests.integration.risk.client import RiskClient
 from tests.integration.risk.conftest import Running
-from tests.integration.risk.test_history import WIDE, buy, kept_at, set_scenarios, soon
+from tests.integration.risk.recorded import WIDE, buy, has, kept_at, set_scenarios, soon
 
 pytestmark = pytest.mark.integration
 FIRST = date(2024, 1, 1)
@@ -56,6 +57,19 @@ async def test_it_is_that_of_the_status_and_its_parts_sum_to_the_whole(risk: Ris
 
 
 class TestBacktest:
+    @pytest.fixture
+    async def risk(self, run_risk: Running, database_url: str) -> AsyncIterator[RiskClient]:
+        """A service that keeps nothing of its own: the history is what a test writes."""
+        clock = ManualClock(soon())
+        async with run_risk(clock=clock) as client:
+            await client.set_up()
+            # Taken at the start or with the next minute; then not again until something happens.
+            clock.advance(timedelta(minutes=1))
+            await has(client, 1)
+            with psycopg.connect(plain(database_url)) as connection:
+                connection.execute("DELETE FROM risk.portfolio_history; DELETE FROM risk.risk_metrics_history")
+            yield client
+
     async def made_days(self, database_url: str, results: list[float]) -> None:
         """Write a history of three moments a session; the last of each is what counts."""
         database = Database(database_url, application_name="test", pool_size=1)
