@@ -48,6 +48,21 @@ def processes_of(var: Path) -> dict[int, str]:
     return found
 
 
+def modes_of(var: Path) -> dict[Path, int]:
+    """Return the modes of all files and folders of a folder, but for links."""
+    modes = {}
+    for path in var.rglob("*"):
+        # PostgreSQL removes files at any time.
+        with suppress(FileNotFoundError):
+            if not path.is_symlink():
+                modes[path] = path.lstat().st_mode
+    return modes
+
+
+def open_to_others(modes: dict[Path, int]) -> dict[str, str]:
+    return {str(path): oct(mode) for path, mode in modes.items() if mode & 0o006}
+
+
 class Machine:
     """A folder, and what is started in it; everything is ended at the end."""
 
@@ -190,15 +205,9 @@ def test_a_killed_server_is_started_again_told_of_once_and_found_by_everyone(
 def test_nothing_it_writes_can_be_read_by_others(going: Going) -> None:
     machine, _, url = going
     assert httpx.get(f"{url}/services/risk/readyz").status_code == 200
-    modes = {}
-    for path in machine.var.rglob("*"):
-        # PostgreSQL removes files at any time.
-        with suppress(FileNotFoundError):
-            if not path.is_symlink():
-                modes[path] = path.lstat().st_mode
-    open_to_others = {str(path): oct(mode) for path, mode in modes.items() if mode & 0o006}
-    assert open_to_others == {}
-    assert {"postgres.log", "valkey.log", "risk.err", "lock"} <= {path.name for path in modes}
+    written = modes_of(machine.var)
+    assert open_to_others(written) == {}
+    assert {"postgres.log", "valkey.log", "risk.err", "lock"} <= {path.name for path in written}
 
 
 def test_a_second_one_in_the_folder_says_so_and_the_first_goes_on(going: Going) -> None:
@@ -235,6 +244,9 @@ def test_stopped_it_leaves_nothing_running(going: Going, how: signal.Signals) ->
     process.send_signal(how)
     assert process.wait(30) == 0
     assert processes_of(machine.var) == {}
+    written = modes_of(machine.var)
+    assert open_to_others(written) == {}
+    assert {"postgres.log", "valkey.log", "risk.err", "appendonlydir"} <= {path.name for path in written}
 
 
 def test_down_stops_it_and_says_when_nothing_runs(going: Going) -> None:
