@@ -16,18 +16,17 @@ from services.marketdata.core.bars import BarsBefore, BarSeries, judge_bars
 from services.marketdata.core.catalogue import Subject
 from services.marketdata.core.finding import SEVERITIES, critical
 from services.marketdata.core.flags import Flags, Floats, Longs
+from services.marketdata.core.live.counting import counts_from
 from services.marketdata.core.market_events import EventSeries, judge_books, judge_funding, judge_trades
 from services.marketdata.core.monitor.sequence import UNNUMBERED, judge_sequence
 from services.marketdata.handlers.rules import Rules
 from services.marketdata.rows.distinct import Distinct
 from services.marketdata.rows.kinds import RowKind
 from services.marketdata.rows.read import Rows
-from shared.schemas.base import Severity
 from shared.schemas.marketdata import INTERVAL_LENGTH, MarkMessage
 
 _LAST = datetime.max.replace(tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-_CRITICAL = SEVERITIES.index(Severity.CRITICAL)
 _NUMBERS = ("sequence", "previous_sequence")
 # What the price of a row is, or what its mid is made of.
 _PRICES = {Subject.BAR: ("close",), Subject.TICK: ("price",), Subject.ORDER_BOOK: ("bids", "asks")}
@@ -134,8 +133,7 @@ def marks_of(
 ) -> list[MarkMessage]:
     """Return what risk is told of new rows, in the order in which they became known.
 
-    A simulation relives every price. Of live rows the newest of each symbol counts, and what made it critical: from
-    when it was received on, as one of the future would be the newest for long.
+    A simulation relives every price. Of live rows the newest of each symbol counts, and what made it critical.
     """
     price = _PRICES.get(kind.subject)
     if price is None or not len(changed):
@@ -145,13 +143,12 @@ def marks_of(
     needed = [name for name in ("symbol", "interval", "ts", *price) if name in table.column_names]
     found = table.select(needed).take(pa.array(changed)).to_pylist()
     marks = []
-    for row, severity in zip(found, flags.severities[changed].tolist(), strict=True):
+    received = now if rows.simulation_id is None else None
+    for row, place in zip(found, flags.severities[changed].tolist(), strict=True):
         value = _mid(row) if len(price) > 1 else row[price[0]]
         if value is not None and value > 0:
-            moment = _known_at(row)
-            if rows.simulation_id is None and severity == _CRITICAL:
-                moment = min(moment, now)
-            marks.append((moment, row["symbol"], value, SEVERITIES[severity]))
+            severity = SEVERITIES[place]
+            marks.append((counts_from(_known_at(row), severity, received), row["symbol"], value, severity))
     marks.sort(key=lambda mark: mark[0])
     return [
         MarkMessage(

@@ -18,6 +18,7 @@ from services.marketdata.core.catalogue import Subject
 from services.marketdata.core.chain.context import EarlierState, StateContext, content_hash, following, state_id
 from services.marketdata.core.chain.judge import judgement_of
 from services.marketdata.core.finding import SEVERITIES, severity_of
+from services.marketdata.core.live.counting import counts_from
 from services.marketdata.handlers.arrivals import note_states
 from services.marketdata.handlers.outcome import (
     MOST_NAMED,
@@ -277,12 +278,10 @@ def _mark(batch: States, judged: _Judged, place: int, now: datetime) -> MarkMess
     moment = state.timestamp or (None if batch.simulation_id else now)
     if moment is None or (not usable_price and severity is not Severity.CRITICAL):
         return None
-    if batch.simulation_id is None and severity is Severity.CRITICAL:
-        moment = min(moment, now)
     return MarkMessage(
         symbol=state.symbol,
         price=price,
-        ts_event=moment,
+        ts_event=counts_from(moment, severity, None if batch.simulation_id else now),
         source=batch.source,
         simulation_id=batch.simulation_id,
         severity=severity,

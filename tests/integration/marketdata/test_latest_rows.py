@@ -7,8 +7,12 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
+from services.marketdata.live.latest import LATEST_KEY
+from services.marketdata.settings import MarketdataSettings
+from tests.conftest import MakeSettings
+from tests.harness import Tokens
 from tests.integration.marketdata.client import START, bar, batch
-from tests.integration.marketdata.watched import SECOND, Watched
+from tests.integration.marketdata.watched import SECOND, Watched, watched
 
 pytestmark = pytest.mark.integration
 
@@ -51,7 +55,7 @@ async def test_bars_of_a_new_level_too(live: Watched) -> None:
     assert [(await send(minute, "80"))["flagged"] for minute in range(30, 33)] == [1, 0, 0]
 
 
-async def test_a_row_of_the_future_is_not_the_newest_for_long(live: Watched, redis_url: str) -> None:
+async def test_a_row_of_the_future_is_not_the_newest_for_long(live: Watched) -> None:
     await live.tick(price="100")
     for _ in range(2):
         live.clock.advance(SECOND)
@@ -60,11 +64,59 @@ async def test_a_row_of_the_future_is_not_the_newest_for_long(live: Watched, red
         live.clock.advance(SECOND)
         await live.tick(price="102")
         await until_latest(live, "102", usable=True)
-        # What Redis has lost is worked out of the rows.
-        async with Redis.from_url(redis_url) as redis:
-            await redis.flushall()
-        await until_latest(live, "102", usable=True)
     (feed,) = [each for each in (await live.client.get("/feeds"))["items"] if each["source"] == "a"]
     assert datetime.fromisoformat(feed["last_ts_event"]) == live.clock.now()
     health = await live.client.get("/feeds/a/health")
     assert datetime.fromisoformat(health["last_ts_event"]) == live.clock.now()
+
+
+def row_of(kind: str, live: Watched, price: str, ahead: timedelta) -> tuple[str, dict[str, Any]]:
+    """Return a row of a kind that is known so long from now on, and where it is posted."""
+    moment = live.clock.now() + ahead
+    whole = {"symbol": "X", "ts": moment.isoformat()}
+    if kind == "bars":
+        start = {"ts": (moment - timedelta(minutes=1)).isoformat()}
+        prices = dict.fromkeys(("open", "high", "low", "close"), price)
+        return kind, {**whole, **start, **prices, "interval": "1m", "volume": "1"}
+    if kind == "ticks":
+        return kind, {**whole, "trade_id": "t", "price": price, "quantity": "1"}
+    if kind == "order-books":
+        return kind, {**whole, "sequence": 1, "bids": [[price, "1"]], "asks": [[f"{price}.01", "1"]]}
+    quote = {"expiry": "2024-02-01", "strike": "100", "open_interest": "7"}
+    chain = [{**quote, "right": "C"}, {**quote, "right": "P"}]
+    state = {"symbol": "X", "timestamp": moment.isoformat(), "spot_price": price, "option_chain": chain}
+    return "market-states", {**state, "total_call_oi": "7", "total_put_oi": "7"}
+
+
+@pytest.mark.parametrize("kind", ["bars", "ticks", "order-books", "market-states"])
+async def test_the_tables_say_of_a_row_of_the_future_what_was_published_of_it(
+    make_settings: MakeSettings, tokens: Tokens, series_database_url: str, redis_url: str, kind: str
+) -> None:
+    settings = make_settings(MarketdataSettings, database_url=series_database_url, marketdata_monitor_seconds=60)
+    async with watched(settings, tokens) as live, Redis.from_url(redis_url) as redis:
+
+        async def told(price: str, ahead: timedelta = timedelta(0)) -> dict[str, Any]:
+            """Send a row, and return what is said once it is published and once Redis has lost it."""
+            live.clock.advance(60 * SECOND)
+            path, row = row_of(kind, live, price, ahead)
+            field = path.replace("-", "_") if path != "market-states" else "states"
+            await live.client.post(f"/{path}", {"source": "a", field: [row]})
+            async with asyncio.timeout(10):
+                while not await redis.hexists(LATEST_KEY, "X"):
+                    await asyncio.sleep(0.02)
+            published = await live.client.get("/marks/X")
+            await redis.flushall()
+            assert await live.client.get("/marks/X") == {**published, "held_in": "database"}
+            assert datetime.fromisoformat(published["ts_event"]) == live.clock.now()
+            return published
+
+        # Before anything else is known.
+        assert not (await told("135", timedelta(days=35)))["usable"]
+        assert (await told("100"))["usable"]
+        # The second is of a moment before the first, and came after it.
+        for days in (30, 20):
+            assert not (await told(f"{100 + days}", timedelta(days=days)))["usable"]
+        # Its own moment is over, and so are those that were of the future.
+        assert (await told("101"))["usable"]
+        live.clock.advance(timedelta(days=40))
+        assert (await told("102"))["price"].startswith("102")
