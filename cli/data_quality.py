@@ -79,12 +79,13 @@ _STREAMS = {
 _ROWS = """
 ## Checks of rows
 
-Judged with each row as it is taken in; an issue ends with the first batch of its symbol that is without it. States are
-held against the close of the session before (`spot_move`), the median spread of the day from ten states on
-(`spread_wide`), and, where no band was set, one learnt from the closes of 20 to 60 sessions (`spot_below_band`,
-`spot_above_band`). `sequence_break` holds a book against the update it names and the last one known, across batches;
-the next book that follows ends it. `stale_content` is of states only: equal prices of trades or books in a row are no
-fault. Many critical or rejected rows of one kind alert: see the [runbook](runbook.md#marketdatarowscritical).
+Judged with each row as it is taken in; an issue counts new rows, and ends with the first batch that has new rows of its
+symbol and is without it. Rows that come again as they are stored count nothing and end nothing. States are held against
+the close of the session before (`spot_move`), the median spread of the day from ten states on (`spread_wide`), and,
+where no band was set, one learnt from the closes of 20 to 60 sessions (`spot_below_band`, `spot_above_band`).
+`sequence_break` holds a book against the update it names and the last one known, across batches; the next book that
+follows ends it. `stale_content` is of states only: equal prices of trades or books in a row are no fault. Many critical
+or rejected rows of one kind alert: see the [runbook](runbook.md#marketdatarowscritical).
 
 What is usual is none either. `open_interest_fractional` leaves out what a venue counts in parts of a lot, down to a
 twentieth: ten contracts of a chain at least, in different numbers of that part. `volume_zero` leaves out runs that come

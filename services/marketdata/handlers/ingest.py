@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from datetime import datetime
+from itertools import compress
 
 import numpy as np
 import pyarrow as pa
@@ -115,12 +116,14 @@ async def _finish(session: AsyncSession, batch: Batch, rows: Rows, news: News | 
     marks = await asyncio.to_thread(marks_of, kind, found.table, flags, changed, rows, batch.origin.ts_init)
     await publish(session, marks)
     moments = observed_at(found.table)
-    await count_feed(
-        session, batch.origin, symbols.indices.to_numpy()[changed], symbols.dictionary.to_pylist(),
-        flags.severities[changed], moments[changed],
-    )  # fmt: skip
-    verdicts = _verdicts(found, flags)
-    await keep_issues(session, batch.origin, kind.subject, symbols.dictionary.to_pylist(), verdicts, news)
+    codes, named = symbols.indices.to_numpy()[changed], symbols.dictionary.to_pylist()
+    await count_feed(session, batch.origin, codes, named, flags.severities[changed], moments[changed])
+    places = sorted(flags.issues, key=lambda place: int(found.index[place]))
+    verdicts = _verdicts(found, flags, places)
+    fresh = compress(verdicts, np.isin(places, changed).tolist())
+    await keep_issues(
+        session, batch.origin, kind.subject, [named[code] for code in np.unique(codes)], list(fresh), news
+    )
     stored = len(changed)
     unchanged = len(found.table) - stored + found.repeated
     count_rows(kind.name, stored, unchanged, len(found.rejected), flags.severities)
@@ -138,8 +141,7 @@ async def _finish(session: AsyncSession, batch: Batch, rows: Rows, news: News | 
     )
 
 
-def _verdicts(found: Distinct, flags: Flags) -> list[Verdict]:
-    places = sorted(flags.issues, key=lambda place: int(found.index[place]))
+def _verdicts(found: Distinct, flags: Flags, places: list[int]) -> list[Verdict]:
     named = found.table.select(["symbol", "ts"]).take(pa.array(places, pa.int64())).to_pylist()
     return [
         Verdict(

@@ -104,9 +104,10 @@ async def keep_issues(
     verdicts: Sequence[Verdict],
     news: News | None = None,
 ) -> None:
-    """Keep what was found of a batch as issues, and end those of its symbols that were not found again.
+    """Keep what was found of new rows as issues, and end those of their symbols that were not found again.
 
-    What stands by the `news` of the raw stream that the rows are made of goes on, and is counted by its messages alone.
+    Rows that come again as they are stored say nothing. What stands by the `news` of the raw stream that the rows are
+    made of goes on, and is counted by its messages alone.
     """
     found: dict[tuple[str, str], Found] = {}
     for verdict in verdicts:
@@ -118,6 +119,8 @@ async def keep_issues(
         counted = {code for _, code in by_messages} | news.standing
         found = {key: each for key, each in found.items() if key[1] not in counted} | by_messages
         checked = sorted({*checked, *CODES[news.stream]} - news.standing)
+        # Messages are new though the rows made of them may be known.
+        symbols = sorted({*symbols, news.symbol})
     await store.put_issues(session, origin, subject.value, symbols, checked, list(found.values()))
     if news is not None:
         await _end(session, origin, news)

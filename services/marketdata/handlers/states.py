@@ -104,8 +104,9 @@ async def ingest_states(
     moments = table["ts"].combine_chunks().cast(pa.int64()).to_numpy()
     await _note(session, origin, judged, changed.tolist())
     await count_feed(session, origin, codes[changed], named, severities[changed], moments[changed])
+    fresh = [judged.verdicts[n] for n in changed.tolist()]
+    await keep_issues(session, origin, Subject.MARKET_STATE, sorted({verdict.symbol for verdict in fresh}), fresh)
     verdicts = sorted(judged.verdicts, key=lambda verdict: verdict.index)
-    await keep_issues(session, origin, Subject.MARKET_STATE, named, verdicts)
     received = len(batch.states) + len(batch.rejected)
     unchanged = received - len(changed) - len(rejected)
     count_rows(_KIND, len(changed), unchanged, len(rejected), severities)

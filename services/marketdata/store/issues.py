@@ -71,6 +71,8 @@ async def put_issues(
     found: Sequence[Found],
 ) -> None:
     """Keep what was found, and end what was not found again of the symbols and checks that were judged."""
+    if not judged:
+        return
     ordered = sorted(found, key=lambda each: (each.symbol, each.issue.code))
     names = {"symbols": [each.symbol for each in ordered], "codes": [each.issue.code for each in ordered]}
     common = {"scope": origin.scope, "source": origin.source, "now": origin.ts_init, **names}

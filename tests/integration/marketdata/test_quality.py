@@ -55,6 +55,47 @@ async def test_an_issue_that_persists_is_one_with_count_and_duration(client: Cli
     assert (await client.get("/quality/report"))["status"] == "critical"
 
 
+async def test_rows_that_come_again_count_no_issue_and_end_none(client: Client) -> None:
+    async def known() -> list[tuple[int, bool]]:
+        found = (await client.get("/quality/issues?simulation_id=s1&code=ohlc_bounds"))["items"]
+        return [(issue["count"], issue["ended_at"] is None) for issue in found]
+
+    bad, good = [bar(0, high="1"), bar(1), bar(2, high="1")], [bar(3)]
+    for _ in range(2):
+        told = await client.post("/bars", batch(*bad))
+        # Who sends them is told what they are all the same.
+        assert [verdict["index"] for verdict in told["verdicts"]] == [0, 2]
+        assert await known() == [(2, True)]
+    await client.post("/bars", batch(bar(1)))
+    assert await known() == [(2, True)]
+    # Of what comes beside them the new row alone counts.
+    await client.post("/bars", batch(*bad, bar(4, high="1")))
+    assert await known() == [(3, True)]
+    await client.post("/bars", batch(*bad, *good))
+    for again in ([*bad, bar(4, high="1")], good):
+        await client.post("/bars", batch(*again))
+        assert await known() == [(3, False)]
+    # Corrected it is new, and found again as bad as it was.
+    await client.post("/bars", batch(bar(0, high="2")))
+    assert await known() == [(1, True), (3, False)]
+
+
+async def test_states_that_come_again_count_no_issue_and_end_none(client: Client) -> None:
+    async def known() -> list[tuple[int, bool]]:
+        found = (await client.get("/quality/issues?simulation_id=s1&code=spot_zero"))["items"]
+        return [(issue["count"], issue["ended_at"] is None) for issue in found]
+
+    body = {"source": "test", "simulation_id": "s1"}
+    bad, good = state(0, spot_price="0", spot_prices=["0", "100"]), state(1)
+    for count in (1, 1):
+        await client.post("/market-states", {**body, "states": [bad]})
+        assert await known() == [(count, True)]
+    await client.post("/market-states", {**body, "states": [bad, good]})
+    for again in (bad, good):
+        await client.post("/market-states", {**body, "states": [again]})
+        assert await known() == [(1, False)]
+
+
 async def test_issues_are_paged_and_filtered(client: Client) -> None:
     rows = [bar(0, symbol=f"S{n}", high="1") for n in range(7)]
     await client.post("/bars", batch(*rows, simulation_id=None))
