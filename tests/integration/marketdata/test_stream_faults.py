@@ -181,7 +181,7 @@ async def test_a_service_that_stops_says_so_and_waits_for_nobody(make_settings: 
         reader = await connected.__aenter__()
         await until(lambda: served.live.hub.listening == 2)
         await reader.next_of("snapshot")
-        reading = asyncio.create_task(reader.marks(100_000))
+        reading = asyncio.create_task(reader.marks(100_000, 60))
         await burst(served, 0, 3_000)
         began = time.monotonic()
     assert time.monotonic() - began < 5
