@@ -90,9 +90,25 @@ or rejected rows of one kind alert: see the [runbook](runbook.md#marketdatarowsc
 What is usual is none either. `open_interest_fractional` leaves out what a venue counts in parts of a lot, down to a
 twentieth: ten contracts of a chain at least, in different numbers of that part. `volume_zero` leaves out runs that come
 of chance more than once in 10,000 times, by how often the last 100 bars went without trades. `price_outlier` has a
-scale of a per cent at least for the first bar of a session, 0.25 % where the price has stood still, else 0.05 %.
-`spread_wide` of books begins at a basis point of the price. A new level of price is an outlier by its first value, and
-confirmed by its second. What is critical is left out of roll-ups: `bars` of a roll-up says how many minutes are in it.
+scale of a per cent at least for the first bar of a session, 0.25 % where the price has stood still, else 0.05 %; of
+bars more goes into it, see below. `spread_wide` of books begins at a basis point of the price. A new level of price is
+an outlier by its first value, and confirmed by its second. What is critical is left out of roll-ups: `bars` of a
+roll-up says how many minutes are in it.
+"""
+_OUTLIERS = """
+### Outliers of bars
+
+`price_outlier` holds a close against the 50 closes before it, and high, low and open against what lies between the
+close before and the bar's own: how far they are beyond both. `details.field` names the worst. The scale is that of the
+closes, and at least what the 50 bars before reached from low to high in the middle, so that wicks of the usual length
+are none. It grows with the root of the time since the last trade, for a price that nobody saw moves on; and where more
+than four times the usual volume was traded, with the root of that, to five times at most: news and crashes are traded,
+a bad price is not. Of an index, whose bars have no volume, that is not known.
+
+On 95,000 real bars (BTCUSDT of 2024 in minutes, quarters and hours, XRPETH in minutes, and days of the S&P 500, NIFTY,
+Kweichow Moutai and BTCUSD) it finds two outliers, both lows of Coinbase: one of 0.06 at a price of 1,180 is critical,
+one 17 % down a warning. Of 1,259 days of the VIX, which has no volume, it finds six. Of highs put ten per cent too far
+it finds all in minutes of BTCUSDT, 99 % in quarters, and 29 % in days of the S&P 500; of those half too far 99 %.
 """
 _GAPS = """
 ## The gap ledger
@@ -112,7 +128,7 @@ def render() -> str:
     parts += [f"{_row(check)} {_STREAMS[check.code]} |" for check in streams]
     parts += [_ROWS, _header("of")]
     parts += [f"{_row(check)} {_subjects(check)} |" for check in rows]
-    return "\n".join([*parts, _GAPS])
+    return "\n".join([*parts, _OUTLIERS, _GAPS])
 
 
 def _header(last: str) -> str:

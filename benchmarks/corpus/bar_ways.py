@@ -23,6 +23,10 @@ NAMES: Final = {
     _SPX: "S&P 500",
     _VIX: "VIX",
 }
+_REAL: Final = (_BTC, NIFTY)
+_ALWAYS: Final = (_COIN, _QUARTERS)
+# Their prices are neither 0.01 nor a million.
+_LARGE: Final = (_SHARE, _SHANGHAI, _COIN, _HOURS, _QUARTERS, _INDEX)
 _EITHER: Final = frozenset({"price_outlier", "price_limit"})
 # Half of the bars' money is gone with their prices.
 _BOUNDS: Final = frozenset({"ohlc_bounds", "amount_volume"})
@@ -63,6 +67,41 @@ WAYS: Final = (
         Way("price_outlier", f"a crash of {1 - by:.0%} over {over} bars", faults.shifted_from(by, over), False, _PRICED)
         for by, over in ((0.96, 10), (0.9, 30), (0.8, 40))
     ),
+    Way(
+        "price_outlier",
+        "one close 30 moves away, much traded",
+        faults.bad_close(30, 10),
+        True,
+        _TRADED,
+        (_BTC,),
+        _EITHER,
+    ),
+    *(
+        Way("price_outlier", f"one {field} {size:g} moves away", faults.bad_wick(field, size), True, _PRICED, _REAL)
+        for field in ("open", "high", "low")
+        for size in (15, 60, 400)
+    ),
+    *(
+        Way(
+            "price_outlier",
+            f"a {field} of {price:,g}",
+            faults.printed(field, price),
+            True,
+            _LARGE,
+            (_BTC, GOOG),
+            _BOUNDS,
+        )
+        for field, price in (("high", 1e6), ("low", 0.01))
+    ),
+    *(
+        Way("price_outlier", f"a crash of {1 - by:.0%} within a bar", faults.crash_within(by), False, _PRICED, _REAL)
+        for by in (0.99, 0.97, 0.92)
+    ),
+    Way("price_outlier", "a book with little in it", faults.long_wicks(20), False, _PRICED, (_BTC,)),
+    *(
+        Way("price_outlier", f"{bars} bars not received", faults.not_received(bars), False, _ALWAYS, (_BTC,), times=3)
+        for bars in (10, 60, 150)
+    ),
     Way("price_outlier", "a flash crash of 3 % and back", faults.shifted_from(0.97, 3, 2), False, _PRICED),
     Way("price_outlier", "a flash crash of 8 % and back", faults.shifted_from(0.92, 6, 4), False, _PRICED),
     Way("price_outlier", "news: 1.5 % within a bar, and it stays", faults.shifted_from(1.015), False, _PRICED),
@@ -80,7 +119,15 @@ WAYS: Final = (
     Way("price_outlier", "split two for one, not adjusted", faults.gap_at_opening(0.5), False, (_SUMMER, _SHANGHAI)),
     Way("price_outlier", "bars that do not move within", faults.flat, False, _PRICED),
     *(
-        Way("price_limit", f"a day of {move:+.1%}", faults.closed_at(move), abs(move) > 0.102, (_DAYS,), times=3)
+        Way(
+            "price_limit",
+            f"a day of {move:+.1%}",
+            faults.closed_at(move),
+            abs(move) > 0.102,
+            (_DAYS,),
+            tolerated=_EITHER if abs(move) > 0.102 else frozenset(),
+            times=3,
+        )
         for move in (0.08, 0.0995, -0.1, 0.1005, 0.104, -0.107, 0.12, -0.2, 0.44)
     ),
     # The limit is of the reference price, which the exchange lowers by what is given away.
@@ -116,8 +163,9 @@ WAYS: Final = (
             faults.high_below(ticks),
             True,
             _PRICED,
-            (_BTC, NIFTY),
-            _BOUNDS,
+            _REAL,
+            # The low is as far down.
+            _BOUNDS | _EITHER,
         )
         for ticks in (1, 20)
     ),

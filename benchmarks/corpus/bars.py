@@ -91,8 +91,19 @@ class Bars:
     def put(self, place: int, price: float) -> None:
         """Set a close, and stretch the bar so that it holds it."""
         self.close[place] = price
+        self.reach(place, price)
+
+    def reach(self, place: int, price: float, opened: bool = False) -> None:
+        """Stretch a bar so that it holds a price; where `opened`, it is the first one."""
         self.high[place] = max(self.high[place], price)
         self.low[place] = min(self.low[place], price)
+        if opened:
+            self.open[place] = price
+
+    def keep(self, places: Longs) -> None:
+        """Keep these bars alone."""
+        for name in ("ts", *_PRICES, "volume", "amount"):
+            setattr(self, name, getattr(self, name)[places])
 
     def case(self) -> RowCase:
         """Return what is judged."""
@@ -105,7 +116,12 @@ class Bars:
                 "ts": moments(self.ts[chosen]),
                 **{name: exact(getattr(self, name)[chosen]) for name in (*_PRICES, "volume", "amount")},
             },
-            before=BarsBefore(self.close[:_KNOWN], self.volume[:_KNOWN]),
+            before=BarsBefore(
+                self.close[:_KNOWN],
+                self.volume[:_KNOWN],
+                self.high[:_KNOWN] - self.low[:_KNOWN],
+                int(self.ts[_KNOWN - 1]),
+            ),
             calendar=None if self.market.calendar == "24x7" else self.market.calendar,
             price_limit=self.market.price_limit,
             received_after=self.received_after,

@@ -8,7 +8,7 @@ import numpy as np
 
 from services.marketdata.core.finding import critical
 from services.marketdata.core.flags import Flags, Floats, Longs, Mask
-from services.marketdata.core.outliers import outlier_scores
+from services.marketdata.core.outliers import Beside, floors_of, judged_places, level_distances, steps_of, usual
 from services.marketdata.core.thresholds import DEFAULTS, Thresholds
 from shared.schemas.marketdata import INTERVAL_LENGTH, Interval
 
@@ -22,10 +22,12 @@ _USUAL_OVER, _BY_CHANCE = 100, 1e-4
 
 @dataclass(frozen=True, slots=True)
 class BarsBefore:
-    """What is known of the series before: usable closes and their volumes, oldest first."""
+    """What is known of usable bars before: closes, volumes, and high less low, oldest first; when the last began."""
 
     closes: Floats = field(default_factory=lambda: _NONE)
     volumes: Floats = field(default_factory=lambda: _NONE)
+    ranges: Floats = field(default_factory=lambda: _NONE)
+    last: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,14 +91,59 @@ def _amount_volume(series: BarSeries, flags: Flags) -> None:
 
 
 def _price_outlier(series: BarSeries, flags: Flags) -> None:
+    """A close is held against those before it, open, high and low against the two closes they lie between.
+
+    Where the price was when the bar began and where it ended is known twice, so that neither a gap nor a move makes a
+    wick. An open as far out as the high or the low is what is wrong with it.
+    """
     bands = series.thresholds["price_outlier"]
     least = min((band for band in (bands.warning, bands.critical) if band is not None), default=None)
     if least is None:
         return
     known = len(series.before.closes)
     closes = np.concatenate([series.before.closes, series.close])
-    places, scores = outlier_scores(closes, known, least, series.after_break)
-    flags.measure(series.thresholds, "price_outlier", scores, "the close is far from those before it", places)
+    prior = np.concatenate([closes[:1], closes[:-1]])[known:]
+    most, fewest = np.maximum(prior, series.close), np.minimum(prior, series.close)
+    above, below = series.high - most, fewest - series.low
+    wicks = np.concatenate([np.zeros(known), np.maximum(above, below)])
+    floors = floors_of(closes, series.after_break)
+    places = judged_places(np.maximum(steps_of(closes), wicks), floors, known, least)
+    if not len(places):
+        return
+    beside = Beside(
+        np.concatenate([np.ones(known), _elapsed(series)]),
+        np.concatenate([series.before.ranges, series.high - series.low]),
+        np.concatenate([series.before.volumes, series.volume]),
+    )
+    medians, scales = usual(closes, places, floors, beside)
+    of_close, of_wick = level_distances(closes, places, medians) / scales, wicks[places] / scales
+    rows = places - known
+    opened = np.maximum(series.open - most, fewest - series.open)[rows] >= wicks[places]
+    extreme = np.where(opened, "open", np.where(above[rows] >= below[rows], "high", "low"))
+    names = np.where(of_close >= of_wick, "close", extreme)
+    scores = np.maximum(of_close, of_wick)
+    for name in ("open", "high", "low", "close"):
+        chosen = names == name
+        message = f"the {name} is far from the closes before it"
+        flags.measure(
+            series.thresholds, "price_outlier", scores[chosen], message, rows[chosen], details={"field": name}
+        )
+
+
+def _elapsed(series: BarSeries) -> Floats:
+    """Return after how many bars' time of no trade each bar came, one where nothing came before."""
+    first = series.ts[:1] - series.length if series.before.last is None else np.array([series.before.last])
+    steps = np.maximum(np.diff(np.concatenate([first, series.ts])) / series.length, 1.0)
+    runs = _untraded_runs(np.concatenate([series.before.volumes, series.volume]) > 0)
+    elapsed: Floats = steps + np.concatenate([np.zeros(1), runs])[len(series.before.volumes) : -1]
+    return elapsed
+
+
+def _untraded_runs(traded: Mask) -> Longs:
+    """Return of each bar how many have gone without trades up to it; of an index, which has none, no bar has."""
+    numbers = np.arange(len(traded))
+    last = np.maximum.accumulate(np.where(traded, numbers, -1))
+    return np.where(last >= 0, numbers - last, 0)
 
 
 def _price_limit(series: BarSeries, flags: Flags) -> None:
@@ -121,17 +168,15 @@ def _volume_zero(series: BarSeries, flags: Flags) -> None:
     if not traded.any():
         return
     known = len(series.before.volumes)
-    numbers = np.arange(len(traded))
-    last = np.maximum.accumulate(np.where(traded, numbers, -1))
-    runs = np.where(last >= 0, numbers - last, 0)
+    runs = _untraded_runs(traded)
     without = np.concatenate([[0], np.cumsum(~traded)])
-    end = np.maximum(last, 0)
+    end = np.arange(len(traded)) - runs
     start = np.maximum(end - _USUAL_OVER, 0)
     usual = (without[end] - without[start]) / np.maximum(end - start, 1)
-    runs = np.where(usual**runs <= _BY_CHANCE, runs, 0)[known:].astype(float)
+    unusual = np.where(usual**runs <= _BY_CHANCE, runs, 0)[known:].astype(float)
     if series.in_session is not None:
-        runs = np.where(series.in_session, runs, 0.0)
-    flags.measure(series.thresholds, "volume_zero", runs, "bars in a row without volume")
+        unusual = np.where(series.in_session, unusual, 0.0)
+    flags.measure(series.thresholds, "volume_zero", unusual, "bars in a row without volume")
 
 
 def _bar_unaligned(series: BarSeries, flags: Flags) -> None:

@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, TEXT, TIMESTAMP
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.marketdata.core.bars import BarsBefore
+from services.marketdata.core.calendars import to_micros
 from services.marketdata.core.outliers import WINDOW
 from services.marketdata.store.origin import Origin
 
@@ -19,11 +20,12 @@ _OF_A_LEVEL = """
     (severity < 2 OR NOT jsonb_path_exists(issues, '$[*] ? (@.severity == "critical" && @.code != "price_outlier")'))
 """
 _BEFORE = text(f"""
-    SELECT k.symbol, k.interval, b.closes, b.volumes
+    SELECT k.symbol, k.interval, b.closes, b.volumes, b.ranges, b.last
     FROM unnest(:symbols, :intervals, :tss) AS k(symbol, interval, ts)
     CROSS JOIN LATERAL (
-        SELECT array_agg(close::float8 ORDER BY ts) AS closes, array_agg(volume::float8 ORDER BY ts) AS volumes FROM (
-            SELECT ts, close, volume FROM marketdata.ohlcv_bar
+        SELECT array_agg(close::float8 ORDER BY ts) AS closes, array_agg(volume::float8 ORDER BY ts) AS volumes,
+               array_agg((high - low)::float8 ORDER BY ts) AS ranges, max(ts) AS last FROM (
+            SELECT ts, high, low, close, volume FROM marketdata.ohlcv_bar
             WHERE scope = :scope AND symbol = k.symbol AND "interval" = k.interval AND ts < k.ts AND source = :source
                 AND {_OF_A_LEVEL}
             ORDER BY ts DESC LIMIT {WINDOW}
@@ -50,8 +52,8 @@ async def bars_before(
     }
     rows = await session.execute(_BEFORE, values)
     return {
-        (symbol, interval): BarsBefore(np.array(closes), np.array(volumes))
-        for symbol, interval, closes, volumes in rows
+        (symbol, interval): BarsBefore(np.array(closes), np.array(volumes), np.array(ranges), to_micros(last))
+        for symbol, interval, closes, volumes, ranges, last in rows
     }
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import datetime, timedelta
+from random import Random
 from typing import Any
 
 import pytest
@@ -120,3 +121,32 @@ async def test_the_tables_say_of_a_row_of_the_future_what_was_published_of_it(
         assert (await told("101"))["usable"]
         live.clock.advance(timedelta(days=40))
         assert (await told("102"))["price"].startswith("102")
+
+
+async def test_a_bad_high_is_no_mark_and_hides_no_later_one(live: Watched) -> None:
+    def minute(number: int, **prices: str) -> dict[str, Any]:
+        draw = Random(number)
+        opened, close = (f"100.0{draw.randrange(1_000)}1" for _ in range(2))
+        sound = {"open": opened, "high": "100.11", "low": "99.99", "close": close}
+        return bar(number, **{**sound, **prices}, volume="10")
+
+    async def send(number: int, **prices: str) -> list[tuple[str, str]]:
+        live.clock.set(START + timedelta(minutes=number + 1, seconds=1))
+        told = await live.client.post("/bars", batch(minute(number, **prices), simulation_id=None))
+        return [
+            (issue["severity"], f"{issue['code']} {issue['details'].get('field')}")
+            for verdict in told["verdicts"]
+            for issue in verdict["issues"]
+        ]
+
+    live.clock.set(START + timedelta(minutes=100))
+    told = await live.client.post("/bars", batch(*map(minute, range(100)), simulation_id=None))
+    assert (told["stored"], told["flagged"]) == (100, 0)
+    assert await send(100) == []
+    for number, prices in enumerate(({"high": "1000000"}, {"low": "0.01"}, {"open": "150", "high": "150"}), 101):
+        assert await send(number, **prices) == [("critical", f"price_outlier {next(iter(prices))}")]
+        await until_latest(live, minute(number)["close"], usable=False)
+        latest = await live.client.get(f"/asof?symbol=X&at={live.clock.now():%Y-%m-%dT%H:%M:%SZ}")
+        assert datetime.fromisoformat(latest["ts"]) == START + timedelta(minutes=100)
+    assert await send(104) == []
+    await until_latest(live, minute(104)["close"], usable=True)

@@ -15,6 +15,7 @@ from shared.schemas.base import Severity
 pytestmark = pytest.mark.unit
 NOW = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
 MINUTE = 60_000_000
+PRICES = ("open", "high", "low", "close")
 
 
 def series(count: int = 1, before: BarsBefore | None = None, **changes: Any) -> BarSeries:
@@ -33,6 +34,12 @@ def series(count: int = 1, before: BarsBefore | None = None, **changes: Any) -> 
         name: np.array(value, np.float64) if isinstance(value, list) else value for name, value in changes.items()
     }
     return BarSeries(**{**values, **arrays})
+
+
+def known_before(
+    closes: np.ndarray, volumes: np.ndarray | None = None, last: int | None = None, reach: float = 3.0
+) -> BarsBefore:
+    return BarsBefore(closes, np.ones(len(closes)) if volumes is None else volumes, np.full(len(closes), reach), last)
 
 
 def found(judged: BarSeries) -> list[dict[str, str]]:
@@ -85,9 +92,9 @@ class TestOutliers:
     walk = 100 + np.cumsum(np.random.default_rng(3).normal(0, 0.05, 400))
 
     def judged(self, closes: np.ndarray, known: int = 50) -> list[str | None]:
-        before = BarsBefore(closes[:known], np.ones(known))
+        before = known_before(closes[:known], reach=0.0)
         rest = closes[known:]
-        bars = series(len(rest), before, close=rest, high=np.maximum(rest, 12), low=np.minimum(rest, 9), open=rest)
+        bars = series(len(rest), before, **dict.fromkeys(PRICES, rest))
         return [one.get("price_outlier") for one in found(bars)]
 
     def test_a_walk_has_none(self) -> None:
@@ -143,16 +150,21 @@ class TestOutliers:
         rest = closes[50:]
         opened = np.arange(len(rest)) == 150
         bars = series(
-            len(rest), BarsBefore(closes[:50], np.ones(50)), close=rest, high=np.maximum(rest, 12),
-            low=np.minimum(rest, 9), open=rest, after_break=opened,
-        )  # fmt: skip
+            len(rest), known_before(closes[:50], reach=0.0), **dict.fromkeys(PRICES, rest), after_break=opened
+        )
         assert [one.get("price_outlier") for one in found(bars)] == [*[None] * 150, after_break, *[None] * 199]
 
     def test_a_spike_at_the_opening_is_one_still(self) -> None:
         closes = np.full(60, 100.0)
         closes[-1] = 1_000.0
-        places, scores = outlier_scores(closes, 59, 6.0, np.array([True]))
-        assert (places.tolist(), scores.tolist()) == ([0], [pytest.approx(900.0)])
+        bars = series(
+            before=known_before(closes[:59], reach=0.0),
+            **dict.fromkeys(PRICES, closes[59:]),
+            volume=[1.0],
+            after_break=np.array([True]),
+        )
+        (issue,) = judge_bars(bars).issues[0]
+        assert (issue.code, issue.value) == ("price_outlier", pytest.approx(900.0))
 
     def test_few_values_say_nothing(self) -> None:
         assert set(self.judged(np.array([1.0, 1, 1, 1, 1, 9, 1, 1]), known=0)) == {None}
@@ -178,18 +190,18 @@ class TestVolume:
     def test_a_share_that_trades_seldom_has_longer_runs(self) -> None:
         # A bar in three without trades: seven in a row come of that once in two thousand times, nine in 20,000.
         volumes = np.where(np.arange(99) % 3 == 0, 0.0, 5.0)
-        judged = found(series(12, volume=[*[0.0] * 11, 1.0], before=BarsBefore(np.full(99, 11.0), volumes)))
+        judged = found(series(12, volume=[*[0.0] * 11, 1.0], before=known_before(np.full(99, 11.0), volumes)))
         assert [one.get("volume_zero") for one in judged] == [None] * 8 + ["warning", "critical", "critical", None]
         # Beside one that trades in every bar.
-        judged = found(series(3, volume=[0.0] * 3, before=BarsBefore(np.full(99, 11.0), np.ones(99))))
+        judged = found(series(3, volume=[0.0] * 3, before=known_before(np.full(99, 11.0))))
         assert [one.get("volume_zero") for one in judged] == [None, None, "warning"]
 
     def test_those_before_the_batch_count(self) -> None:
-        before = BarsBefore(np.full(4, 11.0), np.array([3.0, 0.0, 0.0, 0.0]))
+        before = known_before(np.full(4, 11.0), np.array([3.0, 0.0, 0.0, 0.0]))
         assert found(series(volume=[0.0], before=before)) == [{"volume_zero": "warning"}]
 
     def test_an_index_has_none_and_that_is_no_fault(self) -> None:
-        before = BarsBefore(np.full(30, 11.0), np.zeros(30))
+        before = known_before(np.full(30, 11.0), np.zeros(30))
         assert found(series(20, volume=[0.0] * 20, before=before)) == [{}] * 20
 
     def test_a_closed_market_has_none(self) -> None:
@@ -227,7 +239,7 @@ def test_a_bar_that_ends_after_the_end_of_time() -> None:
 
 @pytest.mark.parametrize(("close", "severity"), [(12.1, None), (12.0, None), (12.3, "critical"), (9.6, "critical")])
 def test_a_day_beyond_the_price_limit(close: float, severity: str | None) -> None:
-    before = BarsBefore(np.array([11.0]), np.array([1.0]))
+    before = known_before(np.array([11.0]))
     high, low = [max(close, 12.0)], [min(close, 9.0)]
     judged = series(interval="1d", before=before, price_limit=0.1, close=[close], high=high, low=low, now=None)
     assert found(judged)[0].get("price_limit") == severity
@@ -249,11 +261,12 @@ positive = amounts.map(abs)
     st.lists(amounts, max_size=60),
     st.sampled_from(["1m", "5m", "15m", "1h", "1d"]),
     st.none() | st.just(0.1),
+    st.none() | st.integers(-(10**17), to_micros(NOW) - 60 * MINUTE),
 )
 def test_no_bars_make_the_judge_fail(
-    rows: list[tuple[float, ...]], known: list[float], interval: Any, limit: float | None
+    rows: list[tuple[float, ...]], known: list[float], interval: Any, limit: float | None, ago: int | None
 ) -> None:
-    columns = dict(zip(("open", "high", "low", "close", "volume", "amount"), np.array(rows).T, strict=True))
-    before = BarsBefore(np.array(known), np.abs(np.array(known)))
+    columns = dict(zip((*PRICES, "volume", "amount"), np.array(rows).T, strict=True))
+    before = known_before(np.array(known), np.abs(np.array(known)), ago)
     judged = series(len(rows), before, interval=interval, price_limit=limit, **columns)
     assert len(found(judged)) == len(rows)
