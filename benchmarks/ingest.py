@@ -131,7 +131,7 @@ async def reads(database: Database, partitions: Partitions, bare_seconds: float)
     end = START + timedelta(days=366)
     width = width_of("1d", "24x7")
     assert width is not None
-    days = Wanted(Subject.BAR, "", "BTCUSDT", (START, end), 1_000, source="read", interval="1d", roll_up=width.name)
+    days = Wanted(Subject.BAR, "", "BTCUSDT", (START, end), 1_000, source="read", interval="1d", roll_up=width)
 
     async def arrow() -> None:
         async with database.session() as session:

@@ -93,7 +93,8 @@ of chance more than once in 10,000 times, by how often the last 100 bars went wi
 scale of a per cent at least for the first bar of a session, 0.25 % where the price has stood still, else 0.05 %; of
 bars more goes into it, see below. `spread_wide` of books begins at a basis point of the price. A new level of price is
 an outlier by its first value, and confirmed by its second. What is critical is left out of roll-ups: `bars` of a
-roll-up says how many minutes are in it.
+roll-up says how many minutes are in it, `left_out` how many are not for being critical. Its severity is the worst of
+those in it, and a warning at least where any is left out; where all are, there is no bar.
 """
 _OUTLIERS = """
 ### Outliers of bars

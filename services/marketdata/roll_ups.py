@@ -67,6 +67,7 @@ class RollUps(Worker):
                     await store.refresh_aggregates(connection, queued, kept_from)
             elif count:
                 await store.refresh_tables(session, queued, kept_from)
+            await store.refresh_left_out(session, queued, kept_from)
             if within is None:
                 waiting, _ = await store.queue_length(session)
                 ROLL_UPS_WAITING.set(waiting)

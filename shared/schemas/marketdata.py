@@ -149,7 +149,8 @@ class IngestResult(Contract):
 class StoredBar(Bar):
     """A bar as it was stored, with its source, revision and verdict.
 
-    One that was not sent is summed from `bars` bars of a minute; it has revision 0 and no `ts_init`.
+    One that was not sent is summed from `bars` bars of a minute; it has revision 0 and no `ts_init`. Critical minutes
+    are not in it: where `left_out` says that there were any, its severity is a warning at least.
     """
 
     volume: Sum
@@ -160,6 +161,7 @@ class StoredBar(Bar):
     issues: list[QualityIssue] = []
     ts_init: UtcDatetime | None = None
     bars: int | None = None
+    left_out: int | None = None
 
 
 class StoredMarketState(MarketState):

@@ -58,6 +58,12 @@ class Width:
         origin = (_EPOCH + self.shift).isoformat()
         return f"date_bin(INTERVAL '{int(self.step.total_seconds())} seconds', ts, TIMESTAMPTZ '{origin}')"
 
+    def ends(self, column: str) -> str:
+        """Return the end of the bucket that starts with a column in PostgreSQL's own terms."""
+        if self.zone is not None:
+            return f"(({column} AT TIME ZONE '{self.zone}') + INTERVAL '1 day') AT TIME ZONE '{self.zone}'"
+        return f"{column} + INTERVAL '{int(self.step.total_seconds())} seconds'"
+
 
 def _minutes(count: int) -> timedelta:
     return timedelta(minutes=count)

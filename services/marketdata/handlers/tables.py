@@ -20,6 +20,7 @@ from services.marketdata.store import Wanted
 
 # Beside a row's own columns; a finding's words are in JSON only.
 _BESIDE: Mapping[str, pa.DataType] = {"source": TEXT, "revision": pa.int32(), "severity": pa.int16(), "ts_init": TIME}
+_OF_ROLL_UPS: Mapping[str, pa.DataType] = {"bars": pa.int64(), "left_out": pa.int64()}
 # Sums of many rows have more digits than one of them may have.
 _SUM = pa.decimal128(38, 10)
 _WORDS = pa.array([severity.value for severity in SEVERITIES])
@@ -36,7 +37,7 @@ class Whole:
 
 async def read_whole(session: AsyncSession, kind: RowKind, wanted: Wanted, media_type: str) -> Whole:
     """Return a window of rows as CSV or as Arrow's stream, as many as its limit."""
-    exact = {**dict(kind.columns), **_BESIDE, **({"bars": pa.int64()} if wanted.roll_up else {})}
+    exact = {**dict(kind.columns), **_BESIDE, **(_OF_ROLL_UPS if wanted.roll_up else {})}
     # What is the same in all rows is known.
     same = {
         name: value for name in exact if (value := {"symbol": wanted.symbol, "interval": wanted.interval}.get(name))

@@ -233,6 +233,18 @@ class BarRollUp(Base):
     severity: Mapped[Small]
 
 
+class BarLeftOut(Base):
+    """How many minutes a bar of the finest roll-up leaves out for being critical; no row where it is none."""
+
+    __tablename__ = "bar_left_out"
+
+    scope: Mapped[Key]
+    symbol: Mapped[Key]
+    ts: Mapped[KeyTime]
+    source: Mapped[Key]
+    minutes: Mapped[Big]
+
+
 class VolumeRollUp(Base):
     """What was traded in an hour; kept here where TimescaleDB keeps none of its own."""
 

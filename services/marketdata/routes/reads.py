@@ -106,7 +106,7 @@ async def list_bars(
         source=source,
         interval=interval,
         known_at=known_at,
-        roll_up=width.name if width else None,
+        roll_up=width,
     )
     if width is not None:
         await reads.current(roll_ups, Subject.BAR, width, wanted)

@@ -89,6 +89,16 @@ _VOLUMES = f"""
 """
 
 
+_LEFT_OUT = f"""
+    INSERT INTO marketdata.bar_left_out AS known (scope, symbol, source, ts, minutes)
+    SELECT q.scope, q.symbol, q.source, r.* FROM {_GIVEN} CROSS JOIN LATERAL (
+        SELECT {WIDTHS[0].sql} AS ts, count(*) FROM marketdata.ohlcv_bar AS b
+        WHERE {_MINE} AND b."interval" = '1m' AND b.severity = 2 GROUP BY 1
+    ) AS r
+    ON CONFLICT (scope, symbol, ts, source) DO UPDATE SET minutes = excluded.minutes
+"""
+
+
 def _anew(width: Width, name: str, insert: str, chosen: str = "") -> tuple[Width, TextClause, TextClause]:
     clear = f"DELETE FROM marketdata.{name} AS b USING {_GIVEN} WHERE {_MINE} {chosen}"
     return width, text(clear).bindparams(*_SPANS), text(insert).bindparams(*_SPANS)
@@ -98,6 +108,8 @@ _OF: Mapping[str, Sequence[tuple[Width, TextClause, TextClause]]] = {
     Subject.BAR.value: [_anew(width, "bar_roll_up", _bars(width), f"AND b.width = '{width.name}'") for width in WIDTHS],
     Subject.TICK.value: [_anew(VOLUME, "volume_roll_up", _VOLUMES)],
 }
+
+_COUNTED = _anew(WIDTHS[0], "bar_left_out", _LEFT_OUT)
 
 
 def spans_of(of: Subject, origin: Origin, rows: pa.Table) -> list[Span]:
@@ -165,11 +177,29 @@ async def refresh_tables(
 ) -> None:
     """Work out the roll-ups of spans anew, where they are tables."""
     for of, spans in queued.items():
-        for width, clear, fill in _OF[of]:
-            for portion in portions(width, aligned(width, spans, kept_from.get(of)), _AT_ONCE):
-                values = _values(portion)
-                await session.execute(clear, values)
-                await session.execute(fill, values)
+        for anew in _OF[of]:
+            await _work_out(session, anew, spans, kept_from.get(of))
+
+
+async def refresh_left_out(
+    session: AsyncSession, queued: dict[str, list[Span]], kept_from: Mapping[str, datetime | None]
+) -> None:
+    """Count the minutes anew that roll-ups of spans leave out."""
+    of = Subject.BAR.value
+    await _work_out(session, _COUNTED, queued.get(of, []), kept_from.get(of))
+
+
+async def _work_out(
+    session: AsyncSession,
+    anew: tuple[Width, TextClause, TextClause],
+    spans: Sequence[Span],
+    kept_from: datetime | None,
+) -> None:
+    width, clear, fill = anew
+    for portion in portions(width, aligned(width, spans, kept_from), _AT_ONCE):
+        values = _values(portion)
+        await session.execute(clear, values)
+        await session.execute(fill, values)
 
 
 async def refresh_aggregates(

@@ -11,6 +11,7 @@ from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.marketdata.core.catalogue import Subject
+from services.marketdata.core.widths import Width
 from services.marketdata.store.put import driver
 from services.marketdata.store.tables import TABLES
 from shared.schemas.marketdata import Interval
@@ -37,7 +38,7 @@ class Wanted:
     interval: Interval | None = None
     timed: bool = False
     known_at: datetime | None = None
-    roll_up: str | None = None
+    roll_up: Width | None = None
 
 
 async def read_rows(session: AsyncSession, wanted: Wanted) -> list[dict[str, Any]]:
@@ -90,7 +91,7 @@ def _of_table(wanted: Wanted, chosen: Sequence[Composable]) -> Composed:
 
 
 def query_of(wanted: Wanted) -> Composed:
-    """Return the query for rows with every column of their table, and how many bars are in each of a roll-up."""
+    """Return the query for rows with every column of their table; of roll-ups also how many minutes are in and out."""
     table = TABLES[wanted.subject]
     chosen, order = _chosen(wanted), tuple(name for name in table.key[1:] if name not in ("symbol", "interval"))
     start, end = wanted.window
@@ -115,34 +116,48 @@ def query_of(wanted: Wanted) -> Composed:
         )
     limit = SQL("LIMIT {}").format(Literal(wanted.limit))
     if wanted.roll_up is not None:
-        return _with_roll_up(wanted, rows, chosen, order, limit)
+        return _with_roll_up(wanted, wanted.roll_up, rows, chosen, order, limit)
     return SQL("SELECT * FROM ({}) AS found ORDER BY {} {}").format(rows, _names(order), limit)
 
 
 def _with_roll_up(
-    wanted: Wanted, rows: Composed, chosen: Sequence[Composable], order: Sequence[str], limit: Composed
+    wanted: Wanted, width: Width, rows: Composed, chosen: Sequence[Composable], order: Sequence[str], limit: Composed
 ) -> Composed:
-    """Return bars that were sent, and of those that were not the ones summed from finer bars."""
+    """Return bars that were sent, and of those that were not the ones summed from finer bars.
+
+    One that leaves critical minutes out is a warning at least: it says less than its time does.
+    """
     table = TABLES[Subject.BAR]
     values: dict[str, Composable] = {
         "interval": SQL("{} AS interval").format(Literal(wanted.interval)),
         "revision": SQL("0 AS revision"),
         "issues": SQL("NULL::jsonb AS issues"),
         "ts_init": SQL("NULL::timestamptz AS ts_init"),
+        "severity": SQL("greatest(severity, (left_out > 0)::int)::smallint AS severity"),
     }
     # Not a join: how many were sent is known too badly to choose a good one.
     return SQL("""
         SELECT DISTINCT ON ({order}) {columns} FROM (
-            (SELECT sent.*, NULL::bigint AS bars, 0 AS choice FROM ({rows}) AS sent ORDER BY {order} {limit})
+            (
+                SELECT sent.*, NULL::bigint AS bars, NULL::bigint AS left_out, 0 AS choice
+                FROM ({rows}) AS sent ORDER BY {order} {limit}
+            )
             UNION ALL
-            (SELECT {summed}, bars, 1 FROM {view} WHERE {chosen} ORDER BY {order} {limit})
+            SELECT {summed}, bars, left_out, 1
+            FROM (SELECT * FROM {view} WHERE {chosen} ORDER BY {order} {limit}) AS summed
+            CROSS JOIN LATERAL (
+                SELECT coalesce(sum(minutes), 0)::bigint AS left_out FROM marketdata.bar_left_out AS l
+                WHERE l.scope = summed.scope AND l.symbol = summed.symbol AND l.source = summed.source
+                    AND l.ts >= summed.ts AND l.ts < {end}
+            ) AS critical
         ) AS found ORDER BY {order}, choice {limit}
     """).format(
         order=_names(order),
-        columns=_names((*table.columns, "bars")),
+        columns=_names((*table.columns, "bars", "left_out")),
         rows=rows,
         summed=SQL(", ").join(values.get(name, Identifier(name)) for name in table.columns),
-        view=Identifier("marketdata", wanted.roll_up or ""),
+        view=Identifier("marketdata", width.name),
+        end=SQL(width.ends("summed.ts")),
         chosen=SQL(" AND ").join(chosen),
         limit=limit,
     )

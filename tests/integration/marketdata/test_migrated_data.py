@@ -83,5 +83,8 @@ async def test_what_was_there_is_kept_and_rolled_up(
         assert sum(Decimal(each["volume"]) for each in hours) == MINUTES - 1
         days = await client.all("/bars?symbol=X&interval=1d")
         assert [each["bars"] for each in days] == [1439, *[1440] * (MINUTES // 1440 - 1)]
+        for found in (hours, days):
+            assert [each["left_out"] for each in found] == [1, *[0] * (len(found) - 1)]
+            assert [each["severity"] for each in found] == ["warning", *["ok"] * (len(found) - 1)]
         minutes = await client.all("/bars?symbol=X&interval=1m&limit=1000")
         assert len(minutes) == MINUTES

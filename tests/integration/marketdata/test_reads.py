@@ -20,7 +20,7 @@ from tests.integration.marketdata.test_series import PATHS, ROWS, listing
 
 pytestmark = pytest.mark.integration
 DECIMALS = {"open", "high", "low", "close", "volume", "amount", "price", "quantity", "rate", "mark_price"}
-NUMBERS = {"sequence", "previous_sequence", "interval_hours", "revision", "bars"}
+NUMBERS = {"sequence", "previous_sequence", "interval_hours", "revision", "bars", "left_out"}
 MOMENTS = {"ts", "ts_init"}
 
 
