@@ -40,6 +40,9 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             self.writable.set()
             self._cut_in(self.linger_seconds)
         await super().send(message)
+        if message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
+            # To refuse completes a handshake too; uvicorn would log as an error of ours that it did not come to that.
+            self.handshake_complete = True
 
     def shutdown(self) -> None:
         """Say that the service restarts, and close."""

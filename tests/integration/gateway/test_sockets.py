@@ -2,10 +2,12 @@
 
 import asyncio
 import json
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import httpx
 import pytest
 from starlette.types import Receive, Scope, Send
 from websockets.asyncio.client import ClientConnection, connect
@@ -141,7 +143,7 @@ async def test_the_caller_hears_that_the_service_was_lost(desk: Desk) -> None:
         assert (await code_of(socket))[0] == 1014
 
 
-async def test_a_refused_handshake_is_passed_on_as_it_is(desk: Desk) -> None:
+async def test_a_refused_handshake_is_passed_on_as_it_is(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(InvalidStatus) as refused:
         await desk.connect("refuse", additional_headers={"X-Correlation-ID": "desk-2"})
     response = refused.value.response
@@ -149,6 +151,24 @@ async def test_a_refused_handshake_is_passed_on_as_it_is(desk: Desk) -> None:
     assert response.headers["retry-after"] == "7"
     assert response.headers["content-type"] == "application/problem+json"
     assert response.headers.get_all("x-correlation-id") == ["desk-2"]
+    await asyncio.sleep(0.1)
+    assert errors(caplog) == []
+
+
+@pytest.mark.parametrize("headers", [{}, {"Sec-WebSocket-Version": "12"}, {"Sec-WebSocket-Version": "13"}])
+async def test_what_is_no_handshake_is_refused_without_an_error_in_the_log(
+    desk: Desk, caplog: pytest.LogCaptureFixture, headers: dict[str, str]
+) -> None:
+    url = desk.url.replace("ws", "http", 1)
+    async with httpx.AsyncClient(trust_env=False) as client:
+        upgrade = {"Connection": "Upgrade", "Upgrade": "websocket", **headers}
+        assert (await client.get(f"{url}{PATH}", headers=upgrade)).status_code in {400, 426}
+    await asyncio.sleep(0.1)
+    assert errors(caplog) == []
+
+
+def errors(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [each.getMessage() for each in caplog.records if each.levelno >= logging.ERROR or each.exc_info]
 
 
 async def refusal(attempt: connect) -> tuple[int, dict[str, Any], str]:
@@ -173,8 +193,10 @@ async def test_one_too_many_is_refused_until_another_has_left(desk: Desk) -> Non
 
 
 @pytest.mark.parametrize("path", ["/", "/api/v1/risk/stream", "/api/v1/marketdata/bars", "/api/v1/ml/stream"])
-async def test_nothing_else_speaks_websocket(desk: Desk, path: str) -> None:
+async def test_nothing_else_speaks_websocket(desk: Desk, caplog: pytest.LogCaptureFixture, path: str) -> None:
     assert (await refusal(desk.connect(path=path)))[0] == 404
+    await asyncio.sleep(0.1)
+    assert errors(caplog) == []
     assert desk.service.scopes == []
 
 

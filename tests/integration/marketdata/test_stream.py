@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 from collections.abc import AsyncIterator
 
 import pytest
@@ -133,6 +134,23 @@ async def test_whoever_has_no_key_is_refused_before_the_handshake(served: Served
     assert (response.status_code, response.headers["www-authenticate"]) == (401, "Bearer")
     assert json.loads(response.body)["type"] == "urn:keelson:problem:unauthenticated"
     assert served.live.hub.listening == 0
+
+
+@pytest.mark.parametrize(("query", "key", "status"), [("symbols=a b", None, 422), ("symbols=A", "kl_unknown", 401)])
+async def test_a_refused_handshake_is_no_error_of_ours(
+    served: Served, caplog: pytest.LogCaptureFixture, query: str, key: str | None, status: int
+) -> None:
+    url = served.url.replace("http", "ws", 1) + f"{PATH}?{query.replace(' ', '%20')}"
+    headers = {"Authorization": f"Bearer {key}"} if key else served.tokens.auth(Role.VIEWER)
+    with caplog.at_level(logging.INFO):
+        for _ in range(5):
+            with pytest.raises(InvalidStatus) as refused:
+                await connect(url, proxy=None, additional_headers=headers)
+            assert refused.value.response.status_code == status
+        await asyncio.sleep(0.3)
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR or record.exc_info] == []
+    # It is told all the same, as any request is.
+    assert [record for record in caplog.records if record.name == "keelson.http"]
 
 
 async def test_a_browser_sends_its_key_as_a_subprotocol_and_never_gets_it_back(served: Served) -> None:
