@@ -14,8 +14,8 @@ _INTRODUCTION = """# Data quality
 Every row of market data is judged when it is taken in, and every live stream for as long as it is fed. What is found
 has a stable code, a severity, a message, the measure and the band it reached. A finding that persists is one issue
 with a count and a duration (`GET /quality/issues`); `GET /quality/report` sums them up. Bands are set for one symbol
-or all by `PUT /quality/thresholds`; a band that is null is never reached. `docs/quality-scorecard.md` says how well
-the checks find faults.
+or all by `PUT /quality/thresholds`; a band is above zero (of `spot_below_band` it may be zero), and one that is null is
+never reached. `docs/quality-scorecard.md` says how well the checks find faults.
 
 Critical rows are stored with their verdict, are not served as latest and are no marks: risk is told not to trust the
 symbol, and denies until a usable price comes.

@@ -6,13 +6,14 @@ from shared.schemas.base import Contract, UtcDatetime
 class SeriesStorage(Contract):
     """A table of rows: its chunks or partitions, its size, and about how many rows it has.
 
-    `compression_ratio` is the size before over that after, of what is compressed.
+    `rows_estimated` is what the database counted when it last analysed the table, which it does by itself once a part
+    of the rows has changed: those since are not in it. `compression_ratio` is the size before over that after, of what is compressed.
     """
 
     table: str
     chunks: int
     bytes: int
-    rows: int
+    rows_estimated: int
     compressed_chunks: int = 0
     compression_ratio: float | None = None
 

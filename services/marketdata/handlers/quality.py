@@ -167,6 +167,10 @@ def _wrong(threshold: Threshold) -> str | None:
     if check is None:
         return "No such check"
     warning, critical = threshold.warning, threshold.critical
+    bands = [band for band in (warning, critical) if band is not None]
+    # No measure is below zero, so that every one would have reached such a band; a falling one only what is at it.
+    if any(band < 0 or (band == 0 and not check.falling) for band in bands):
+        return "A band is above zero, or null where it is never to be reached"
     if warning is None or critical is None:
         return None
     if warning < critical if check.falling else warning > critical:

@@ -81,7 +81,7 @@ def _series(name: str, found: tuple[int, int, int], packed: Any) -> SeriesStorag
         table=name,
         chunks=found[0],
         bytes=found[1],
-        rows=found[2],
+        rows_estimated=found[2],
         compressed_chunks=chunks,
         compression_ratio=before / after if before and after else None,
     )

@@ -26,7 +26,9 @@ async def client(make_settings: MakeSettings, tokens: Tokens) -> AsyncIterator[C
 
 
 async def put(client: Client, tokens: Tokens, path: str, body: Any, role: Role = Role.RISK_OFFICER) -> Any:
-    response = await client.http.put(BASE + path, json=body, headers=tokens.auth(role))
+    said = body if isinstance(body, str) else json.dumps(body)
+    headers = {**tokens.auth(role), "Content-Type": "application/json"}
+    response = await client.http.put(BASE + path, content=said, headers=headers)
     return response.status_code, response.json()
 
 
@@ -141,6 +143,13 @@ async def test_thresholds_hold_from_when_they_are_set(client: Client, tokens: To
         {"thresholds": [{"code": "gap", "warning": 1}, {"code": "gap", "warning": 2}], "reason": "twice"},
         {"thresholds": [{"code": "spot_below_band", "warning": 1, "critical": 2}], "reason": "falls"},
         {"thresholds": [{"code": "gap", "warning": True}], "reason": "a boolean"},
+        {"thresholds": [{"code": "gap", "warning": -0.1}], "reason": "below zero"},
+        {"thresholds": [{"code": "gap", "critical": 0}], "reason": "reached by everything"},
+        {"thresholds": [{"code": "spot_below_band", "critical": -1}], "reason": "falls below zero"},
+        {"remove": [{"code": "no_such_check"}], "reason": "unknown"},
+        '{"thresholds": [{"code": "gap", "warning": NaN}], "reason": "no number"}',
+        '{"thresholds": [{"code": "gap", "critical": Infinity}], "reason": "null says that it is never reached"}',
+        '{"thresholds": [{"code": "gap", "critical": 1e999}], "reason": "infinite too"}',
         {"thresholds": [{"code": "gap", "warning": 1}]},
     ],
 )

@@ -178,6 +178,12 @@ async def test_the_storage_is_told(make_settings: MakeSettings, tokens: Tokens, 
         series = {each["table"]: each for each in storage["series"]}
         assert series["ohlcv_bar"]["chunks"] == 1
         assert series["ohlcv_bar"]["bytes"] > 0
+        # What the database counted last, and named so: there is no count that costs nothing.
+        assert "rows" not in series["ohlcv_bar"]
+        with psycopg.connect(plain(series_database_url), autocommit=True) as connection:
+            connection.execute("ANALYZE marketdata.ohlcv_bar")
+        (bars,) = [s for s in (await client.get("/storage"))["series"] if s["table"] == "ohlcv_bar"]
+        assert bars["rows_estimated"] == 100
         assert storage["roll_ups_waiting"] == 0
         assert (storage["database"] == Rung.PLAIN) == (storage["extension_version"] is None)
         policies = {(each["policy"], each["subject"]) for each in storage["policies"]}
