@@ -182,6 +182,7 @@ def _told(lane: Lane) -> dict[str, Any]:
         "sent_before": lane.began_at,
         "bad_rows": lane.bad_rows,
         "first_bad_rows": [str(bad) for bad in lane.first_bad],
+        "lost_files": [str(bad) for bad in lane.lost_files],
         "first_rejected": lane.first_rejected,
         "stream_findings": lane.stream.told(),
         "seconds": round(lane.seconds, 3),

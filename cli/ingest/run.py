@@ -53,6 +53,7 @@ class Lane:
     done: float = 0.0
     bad_rows: int = 0
     first_bad: list[BadRow] = field(default_factory=list)
+    lost_files: list[BadRow] = field(default_factory=list)
     first_rejected: list[str] = field(default_factory=list)
     stream: StreamFindings = field(default_factory=StreamFindings)
     ending: Ending = Ending.WAITING
@@ -173,6 +174,8 @@ class Ingest:
                         break
             if self._stopped.is_set():
                 lane.ending = Ending.STOPPED
+            elif lane.lost_files:
+                lane.ending, lane.error = Ending.FAILED, _said_of(lane.lost_files)
             else:
                 lane.done, lane.ending, lane.position.done = 1.0, Ending.TAKEN, True
                 self._positions.keep(lane.key, lane.position)
@@ -208,6 +211,9 @@ class Ingest:
 
     def _reporter(self, lane: Lane) -> Callable[[BadRow], None]:
         def report(bad: BadRow) -> None:
+            if bad.lost:
+                lane.lost_files.append(bad)
+                return
             lane.bad_rows += 1
             if len(lane.first_bad) < _NAMED:
                 lane.first_bad.append(bad)
@@ -241,13 +247,20 @@ def _records(lane: Lane, report: Report) -> Iterator[AnyRecord]:
     """Yield the records of a dataset; of what is said of the messages they are made of the lane takes note."""
     dataset = lane.dataset
     if dataset.raw is None:
-        yield from dataset.records(report)
+        yield from dataset.records(report, whole=False)
         return
     for each in watched(dataset, dataset.raw, of_symbol(dataset.symbol), report):
         if isinstance(each, News):
             lane.stream.add(each)
         else:
             yield each
+
+
+def _said_of(lost: Sequence[BadRow]) -> str:
+    """Return what is said of files that could not be read."""
+    named = "; ".join(map(str, lost[:_NAMED]))
+    more = f"; and {len(lost) - _NAMED} more" if len(lost) > _NAMED else ""
+    return f"taken in without {len(lost)} of its files, which cannot be read: {named}{more}"
 
 
 def total(lanes: Iterable[Lane]) -> Position:

@@ -1,6 +1,7 @@
 """What a folder of market data holds: datasets, their records and the rows that could not be read."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
@@ -25,13 +26,21 @@ class FormatError(Exception):
     """A file is not what its name says; the text names the file and, where there is one, the line."""
 
 
+class RowRefused(FormatError):
+    """A bad row that nobody asked to hear of."""
+
+
 @dataclass(frozen=True, slots=True)
 class BadRow:
-    """Something that could not be taken as it stands; line 0 means the file, or a member of it, as a whole."""
+    """Something that could not be taken as it stands; line 0 means the file, or a member of it, as a whole.
+
+    `lost` says that the file can be read by nobody, which is more than that rows of it are left out.
+    """
 
     file: str
     line: int
     reason: str
+    lost: bool = False
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}: {self.reason}" if self.line else f"{self.file}: {self.reason}"
@@ -41,8 +50,21 @@ Report = Callable[[BadRow], None]
 
 
 def refuse(bad: BadRow) -> None:
-    """Raise FormatError: what happens to a bad row when nobody asked to hear of it."""
-    raise FormatError(str(bad))
+    """Raise RowRefused: what happens to a bad row when nobody asked to hear of it."""
+    raise RowRefused(str(bad))
+
+
+@contextmanager
+def losing(files: Sequence[Path], report: Report) -> Iterator[None]:
+    """Report the file of several that cannot be read as lost, so that those after it can still be."""
+    try:
+        yield
+    except RowRefused:
+        raise
+    except FormatError as error:
+        said = str(error)
+        file = next((each for each in files if said.startswith(str(each))), files[0])
+        report(BadRow(str(file), 0, said.removeprefix(str(file)).lstrip("!: "), lost=True))
 
 
 class DatasetKind(StrEnum):
@@ -94,19 +116,28 @@ class Dataset(Generic[R_co]):
         """Return the currency its prices are in."""
         return self.instrument.currency
 
-    def records(self, on_bad_row: Report | None = None) -> Iterator[R_co]:
+    def records(self, on_bad_row: Report | None = None, *, whole: bool = True) -> Iterator[R_co]:
         """Yield the records in time order, reading as they are asked for; may be called again.
 
         Bars and states are each later than the one before; of the others several may be of one moment.
 
         Bad rows go to `on_bad_row` and are left out; without it the first one raises FormatError.
-        A file that cannot be read at all raises FormatError in any case.
+        A file that cannot be read at all raises FormatError; where the dataset need not be `whole`, and has other
+        files, it goes to `on_bad_row` as lost.
         """
-        return self.read(on_bad_row or refuse)
+        report = on_bad_row or refuse
+        return self.read(_whole(report) if whole else report)
 
     def session_date(self, record: AnyRecord) -> date:
         """Return the local date a record belongs to: that of a bar's start, or of its moment."""
         return _moment(record).astimezone(self.timezone).date()
+
+
+def _whole(report: Report) -> Report:
+    def told(bad: BadRow) -> None:
+        (refuse if bad.lost else report)(bad)
+
+    return told
 
 
 def known_at(record: AnyRecord) -> datetime:

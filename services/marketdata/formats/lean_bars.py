@@ -11,7 +11,7 @@ from datetime import date
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from services.marketdata.formats.dataset import BadRow, FormatError, Report
+from services.marketdata.formats.dataset import BadRow, FormatError, Report, losing
 from services.marketdata.formats.lean import local_moment, price, session_of
 from services.marketdata.formats.reading import Line, TimeOrder, cells_of, member_lines, opened_zip, reporting
 from shared.schemas.marketdata import Bar
@@ -22,13 +22,18 @@ _COLUMNS = 6
 
 
 def read_days(paths: Sequence[Path], *, symbol: str, zone: ZoneInfo, exponent: int, report: Report) -> Iterator[Bar]:
-    """Yield the minute bars of daily zips in time order; raises FormatError for a file that cannot be read."""
+    """Yield the minute bars of daily zips in time order; a zip that cannot be read is reported as lost."""
     for path in sorted(paths, key=session_of):
-        session = session_of(path)
-        with opened_zip(path) as archive:
-            name = own_member(archive, session, report)
-            lines = member_lines(archive, name)
-            yield from parse_bars(lines, session=session, symbol=symbol, zone=zone, exponent=exponent, report=report)
+        with losing([path], report):
+            yield from read_day(path, symbol=symbol, zone=zone, exponent=exponent, report=report)
+
+
+def read_day(path: Path, *, symbol: str, zone: ZoneInfo, exponent: int, report: Report) -> Iterator[Bar]:
+    """Yield the minute bars of one daily zip in time order; raises FormatError where it cannot be read."""
+    session = session_of(path)
+    with opened_zip(path) as archive:
+        lines = member_lines(archive, own_member(archive, session, report))
+        yield from parse_bars(lines, session=session, symbol=symbol, zone=zone, exponent=exponent, report=report)
 
 
 def parse_bars(

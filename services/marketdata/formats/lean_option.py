@@ -20,9 +20,9 @@ from zoneinfo import ZoneInfo
 from pydantic import ValidationError
 
 from services.marketdata.formats.chain import total_open_interest
-from services.marketdata.formats.dataset import BadRow, Report
+from services.marketdata.formats.dataset import BadRow, Report, losing
 from services.marketdata.formats.lean import local_moment, parse_day, price, session_of
-from services.marketdata.formats.lean_bars import EQUITY_EXPONENT, read_days
+from services.marketdata.formats.lean_bars import EQUITY_EXPONENT, read_day
 from services.marketdata.formats.reading import Line, member_lines, number, opened_zip, why
 from shared.schemas.marketdata import INTERVAL_LENGTH, MarketState, OptionQuote, OptionRight
 
@@ -80,9 +80,13 @@ def option_days(folder: Path, underlying_folder: Path) -> list[OptionDay]:
 def read_states(
     days: Sequence[OptionDay], *, symbol: str, zone: ZoneInfo, report: Report, every: timedelta = _MINUTE
 ) -> Iterator[MarketState]:
-    """Yield the chain at the end of each step of `every` in which a quote or a trade came; one day in memory."""
+    """Yield the chain at the end of each step of `every` in which a quote or a trade came; one day in memory.
+
+    A day with a zip that cannot be read has no chains, and that zip is reported as lost.
+    """
     for day in days:
-        yield from _read_day(day, symbol, zone, report, every)
+        with losing(day.files, report):
+            yield from _read_day(day, symbol, zone, report, every)
 
 
 def _read_day(day: OptionDay, symbol: str, zone: ZoneInfo, report: Report, every: timedelta) -> Iterator[MarketState]:
@@ -125,7 +129,7 @@ def _read_day(day: OptionDay, symbol: str, zone: ZoneInfo, report: Report, every
 def _spots(day: OptionDay, symbol: str, zone: ZoneInfo, report: Report) -> list[tuple[datetime, Decimal]]:
     if day.underlying is None:
         return []
-    bars = read_days([day.underlying], symbol=symbol, zone=zone, exponent=EQUITY_EXPONENT, report=report)
+    bars = read_day(day.underlying, symbol=symbol, zone=zone, exponent=EQUITY_EXPONENT, report=report)
     return [(bar.ts + _MINUTE, bar.close) for bar in bars]
 
 

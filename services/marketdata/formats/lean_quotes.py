@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from services.marketdata.formats.dataset import Report
+from services.marketdata.formats.dataset import Report, losing
 from services.marketdata.formats.lean import local_moment, price, session_of
 from services.marketdata.formats.lean_bars import EQUITY_EXPONENT, own_member
 from services.marketdata.formats.reading import TimeOrder, cells_of, member_lines, number, opened_zip, reporting
@@ -20,11 +20,11 @@ _COLUMNS = 11
 
 
 def read_quotes(paths: Sequence[Path], *, symbol: str, zone: ZoneInfo, report: Report) -> Iterator[OrderBook]:
-    """Yield one-level books of daily zips in time order; raises FormatError for a file that cannot be read."""
+    """Yield one-level books of daily zips in time order; a zip that cannot be read is reported as lost."""
     order = TimeOrder(report)
     for path in sorted(paths, key=session_of):
         session = session_of(path)
-        with opened_zip(path) as archive:
+        with losing([path], report), opened_zip(path) as archive:
             for line in member_lines(archive, own_member(archive, session, report)):
                 with reporting(line, report):
                     cells = cells_of(line, _COLUMNS)

@@ -89,7 +89,8 @@ def member_lines(archive: zipfile.ZipFile, name: str) -> Iterator[Line]:
     file = f"{archive.filename}!{name}"
     if archive.getinfo(name).file_size > MAX_MEMBER_BYTES:
         raise FormatError(f"{file}: unpacks to more than {MAX_MEMBER_BYTES} bytes")
-    with named_errors(file), archive.open(name) as raw, io.TextIOWrapper(raw, encoding="utf-8") as text:
+    # Whole before its first line: that a member is damaged is known at its end.
+    with named_errors(file), io.StringIO(archive.read(name).decode("utf-8"), newline=None) as text:
         yield from numbered(text, file)
     watch, info = WATCH.get(), archive.getinfo(name)
     if watch is not None and archive.filename is not None:

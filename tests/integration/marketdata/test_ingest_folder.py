@@ -186,6 +186,30 @@ async def test_one_dataset_that_is_refused_keeps_no_other_from_being_taken(
     assert "differs from row 19" in told.err
 
 
+async def test_a_damaged_day_is_told_as_failed_and_the_others_are_taken(
+    desk: Desk, tmp_path: Path, database_url: str
+) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(SAMPLE / "lean" / "index", data / "lean" / "index")
+    days = sorted(data.rglob("*_trade.zip"))
+    whole = days[1].read_bytes()
+    days[1].write_bytes(whole[: len(whole) // 2])
+    told = await desk.ingest(data, code=1)
+    (found,) = told.json["datasets"].values()
+    rows = sum(held(database_url).values())
+    assert (found["ending"], found["stored"], found["bad_rows"]) == ("failed", rows, 0)
+    assert rows > 0
+    assert [days[1].name in each for each in found["lost_files"]] == [True]
+    assert f"taken in without 1 of its files, which cannot be read: {days[1]}" in told.err
+    # Again it is told again, and with the file mended all is there.
+    assert (await desk.ingest(data, code=1)).json["total"]["stored"] == rows
+    days[1].write_bytes(whole)
+    told = await desk.ingest(data)
+    (found,) = told.json["datasets"].values()
+    assert (found["ending"], found["unchanged"], found["lost_files"]) == ("taken", rows, [])
+    assert sum(held(database_url).values()) > rows
+
+
 async def test_without_a_key_that_may_feed_nothing_is_tried_twice(
     url: str, tokens: Tokens, coins: Path, tmp_path: Path
 ) -> None:

@@ -10,9 +10,9 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from services.marketdata.formats.dataset import BadRow, FormatError, refuse
-from services.marketdata.formats.discover import discover
+from services.marketdata.formats.discover import discover, discover_all
 from services.marketdata.formats.lean import local_moment, session_of
-from services.marketdata.formats.lean_bars import parse_bars, read_days
+from services.marketdata.formats.lean_bars import parse_bars, read_day
 from services.marketdata.formats.reading import numbered
 from shared.schemas.marketdata import Bar, MarketState
 
@@ -38,7 +38,7 @@ def write_zip(path: Path, members: dict[str, str]) -> Path:
 
 
 def read(path: Path, bad: list[BadRow]) -> list[Bar]:
-    return list(read_days([path], symbol="NIFTY50", zone=KOLKATA, exponent=0, report=bad.append))
+    return list(read_day(path, symbol="NIFTY50", zone=KOLKATA, exponent=0, report=bad.append))
 
 
 @pytest.mark.parametrize(
@@ -137,6 +137,76 @@ def test_a_member_damaged_in_transit_is_an_error_that_names_it(tmp_path: Path) -
     path.write_bytes(path.read_bytes().replace(b"33300000", b"33300001"))
     with pytest.raises(FormatError, match="CRC"):
         read(path, [])
+
+
+DAY = {"1": "33300000,10,11,9,10,0", "2": "33300000,20,21,19,20,0", "3": "33300000,30,31,29,30,0"}
+
+
+def nifty(folder: Path, kind: str = "index/india/minute/nifty50", name: str = "trade") -> list[Path]:
+    """Write three days of one row each."""
+    where = folder / "lean" / kind
+    return [write_zip(where / f"2019010{n}_{name}.zip", {f"2019010{n}_a.csv": row}) for n, row in DAY.items()]
+
+
+@pytest.mark.parametrize("damage", [b"", b"not a zip", b"CRC"])
+def test_a_damaged_day_is_lost_and_those_around_it_are_read(tmp_path: Path, damage: bytes) -> None:
+    second = nifty(tmp_path)[1]
+    second.write_bytes(second.read_bytes().replace(b"33300000", b"33300001") if damage == b"CRC" else damage)
+    (dataset,) = discover(tmp_path)
+    bad: list[BadRow] = []
+    found = list(dataset.records(bad.append, whole=False))
+    # Not a row of it, as nobody knows which ones are right.
+    assert [bar.open for bar in found if isinstance(bar, Bar)] == [Decimal(10), Decimal(30)]
+    assert [(Path(each.file), each.line, each.lost) for each in bad] == [(second, 0, True)]
+    assert str(bad[0]).count(str(second)) == 1
+    # Whoever needs all of it, such as a replay, is told so instead.
+    with pytest.raises(FormatError, match=r"20190102_trade\.zip: "):
+        list(dataset.records(bad.append))
+    with pytest.raises(FormatError, match=r"20190102_trade\.zip: "):
+        list(dataset.records(whole=False))
+
+
+def test_a_bad_row_of_a_day_is_no_lost_file(tmp_path: Path) -> None:
+    write_zip(nifty(tmp_path)[1], {"20190102_a.csv": "33300000,20,21,19,20"})
+    (dataset,) = discover(tmp_path)
+    bad: list[BadRow] = []
+    assert len(list(dataset.records(bad.append, whole=False))) == 2
+    assert [(each.line, each.lost) for each in bad] == [(1, False)]
+    with pytest.raises(FormatError, match=r"20190102_a\.csv:1: 5 columns"):
+        list(dataset.records(whole=False))
+
+
+@pytest.mark.parametrize("damaged", ["option/usa/minute/goog/20151223_openinterest_american.zip",
+                                     "equity/usa/minute/goog/20151223_trade.zip"])  # fmt: skip
+def test_a_day_of_chains_is_lost_with_any_of_its_files(tmp_path: Path, damaged: str) -> None:
+    contract = "goog_minute_quote_american_call_7500000_20160115.csv"
+    for day in ("20151222", "20151223", "20151224"):
+        place = tmp_path / "lean" / "option" / "usa" / "minute" / "goog"
+        quote = f"{HALF_PAST_NINE},1,1,1,10000,5,1,1,1,11000,5"
+        write_zip(place / f"{day}_quote_american.zip", {f"{day}_{contract}": quote})
+        members = {f"{day}_{contract.replace('quote', 'openinterest')}": f"{HALF_PAST_NINE},9"}
+        write_zip(place / f"{day}_openinterest_american.zip", members)
+        spots = tmp_path / "lean" / "equity" / "usa" / "minute" / "goog" / f"{day}_trade.zip"
+        write_zip(spots, {f"{day}_goog_minute_trade.csv": GOOD})
+    (tmp_path / "lean" / damaged).write_bytes(b"damaged")
+    (dataset,) = (each for each in discover(tmp_path) if each.name == "lean-option-goog")
+    bad: list[BadRow] = []
+    found = list(dataset.records(bad.append, whole=False))
+    days = [state.timestamp.day for state in found if isinstance(state, MarketState) and state.timestamp]
+    assert days == [22, 24]
+    assert [(Path(each.file), each.lost) for each in bad] == [(tmp_path / "lean" / damaged, True)]
+
+
+def test_a_damaged_day_of_quotes_is_lost_alone(tmp_path: Path) -> None:
+    place = tmp_path / "lean" / "equity" / "usa" / "minute" / "goog"
+    for day in ("20151222", "20151223", "20151224"):
+        quote = f"{HALF_PAST_NINE},1,1,1,10000,5,1,1,1,11000,5"
+        write_zip(place / f"{day}_quote.zip", {f"{day}_goog_minute_quote.csv": quote})
+    (place / "20151223_quote.zip").write_bytes(b"damaged")
+    (dataset,) = (each for each in discover_all(tmp_path) if each.name == "lean-equity-goog-quotes")
+    bad: list[BadRow] = []
+    assert len(list(dataset.records(bad.append, whole=False))) == 2
+    assert [(Path(each.file).name, each.lost) for each in bad] == [("20151223_quote.zip", True)]
 
 
 def test_a_member_that_is_not_text_is_an_error(tmp_path: Path) -> None:
