@@ -210,6 +210,24 @@ async def test_a_damaged_day_is_told_as_failed_and_the_others_are_taken(
     assert sum(held(database_url).values()) > rows
 
 
+async def test_a_table_in_no_order_is_taken_whole_and_one_without_zones_not_at_all(
+    desk: Desk, tmp_path: Path, database_url: str
+) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    head = "symbol,interval,ts,open,high,low,close,volume"
+    days = [f"{day:02}T00:00:00" for day in range(20, 0, -1)]
+    (data / "newest.csv").write_text("\n".join([head, *(f"ACME,1d,2026-02-{day}Z,1,1,1,1,1" for day in days)]))
+    rows = [f"LOCAL,1d,2026-02-{day}{'' if day < '05' else 'Z'},1,1,1,1,1" for day in reversed(days)]
+    (data / "local.csv").write_text("\n".join([head, *rows]))
+    told = await desk.ingest(data, code=1)
+    found = told.json["datasets"]
+    assert (found["newest.csv-acme-1d"]["stored"], found["newest.csv-acme-1d"]["bad_rows"]) == (20, 0)
+    assert (found["local.csv-local-1d"]["ending"], found["local.csv-local-1d"]["sent"]) == ("failed", 0)
+    assert f"{data / 'local.csv'}:2: '2026-02-01T00:00:00' has no offset" in told.err
+    assert sum(held(database_url).values()) == 20
+
+
 async def test_without_a_key_that_may_feed_nothing_is_tried_twice(
     url: str, tokens: Tokens, coins: Path, tmp_path: Path
 ) -> None:

@@ -1,6 +1,7 @@
 """Tables of bars that people make themselves, as CSV and Parquet."""
 
 import gzip
+import random
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
@@ -87,16 +88,74 @@ def test_prices_of_any_sensible_type_are_taken(tmp_path: Path, kind: pa.DataType
 
 
 @pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
-def test_times_in_a_zone_are_taken_and_those_without_reported(tmp_path: Path, unit: str) -> None:
+def test_times_in_a_zone_are_taken_and_those_without_refused(tmp_path: Path, unit: str) -> None:
     for name, zone in (("zoned", "Asia/Kolkata"), ("naive", None)):
         stamps = pa.array([datetime(2026, 3, 2, 9, 15)], pa.timestamp("s")).cast(pa.timestamp(unit, zone))  # noqa: DTZ001
         one = {n: pa.array([1.0]) for n in ("open", "high", "low", "close", "volume")}
         pq.write_table(
             pa.table({"symbol": ["A"], "interval": ["1m"], "ts": stamps, **one}), tmp_path / f"{name}.parquet"
         )
+    naive, zoned = discover_all(tmp_path)
+    assert [bar.ts for bar in zoned.records() if isinstance(bar, Bar)] == [datetime(2026, 3, 2, 9, 15, tzinfo=UTC)]
+    with pytest.raises(FormatError, match=r"naive\.parquet:1: '2026-03-02 09:15:00' has no offset"):
+        next(naive.records(lambda bad: None))
+
+
+@pytest.mark.parametrize("stamp", ["2026-03-02T09:17:00", "2026-03-02 09:17", "2026-03-02"])
+def test_a_csv_series_with_a_time_without_an_offset_is_refused_before_its_first_row(tmp_path: Path, stamp: str) -> None:
+    lines = [HEAD, row("ACME", 0), row("OTHER", 0), row("ACME", 1), f"ACME,1m,{stamp},1,1,1,1,1"]
+    (tmp_path / "mine.csv").write_text("\n".join(lines))
+    acme, other = discover_all(tmp_path)
+    # Not a row of it: what is left out would be a gap that nobody asked for.
+    with pytest.raises(FormatError, match=rf"mine\.csv:5: '{stamp}' has no offset from UTC.*\+05:30"):
+        next(acme.records(lambda bad: None))
+    assert len(list(other.records())) == 1
+
+
+def row(symbol: str, minute: int, close: str = "1") -> str:
+    stamp = (BAR.ts + timedelta(minutes=minute)).isoformat()
+    return f"{symbol},1m,{stamp},1,1,1,{close},1"
+
+
+@pytest.mark.parametrize("held", [1, 2, 7, 100_000])
+def test_rows_in_any_order_are_the_same_bars(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: int) -> None:
+    monkeypatch.setattr("services.marketdata.formats.bars_table._MOST_HELD", held)
+    minutes = random.Random(7).sample(range(40), 40)
+    rows = [row(symbol, minute, str(minute + 1)) for minute in minutes for symbol in ("ACME", "OTHER")]
+    (tmp_path / "mine.csv").write_text("\n".join([HEAD, *rows]))
+    stamps = [BAR.ts + timedelta(minutes=minute) for minute in minutes]
+    table = {**{name: [1.0] * 40 for name in ("open", "high", "low", "volume")}, "close": [n + 1 for n in minutes]}
+    names = [*HEADER[:3], "open", "high", "low", "close", "volume"]
+    columns = {"symbol": ["ACME"] * 40, "interval": ["1m"] * 40, "ts": stamps, **table}
+    pq.write_table(pa.table({name: columns[name] for name in names}), tmp_path / "mine.parquet")
+    for dataset in discover_all(tmp_path):
+        bars = [bar for bar in dataset.records() if isinstance(bar, Bar)]
+        assert [bar.close for bar in bars] == [Decimal(n + 1) for n in range(40)]
+        assert [bar.ts for bar in bars] == sorted(stamps)
+
+
+@pytest.mark.parametrize("held", [1, 3, 100_000])
+def test_of_rows_in_any_order_each_bad_one_and_each_repeated_one_is_told_of_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: int
+) -> None:
+    monkeypatch.setattr("services.marketdata.formats.bars_table._MOST_HELD", held)
+    lines = [
+        HEAD,
+        row("ACME", 5),
+        row("ACME", 2, "x"),
+        "ACME,1m,short",
+        "acme!" + row("", 0),
+        row("ACME", 2),
+        row("ACME", 1),
+        "ACME,1m,yesterday,1,1,1,1,1",
+        row("ACME", 2),
+        row("ACME", 5, "2"),
+    ]
+    (tmp_path / "mine.csv").write_text("\n".join(lines))
     rows, bad = read(tmp_path)
-    assert [bar.ts for bar in rows] == [datetime(2026, 3, 2, 9, 15, tzinfo=UTC)]
-    assert [(Path(b.file).name, b.line, "no offset" in b.reason) for b in bad] == [("naive.parquet", 1, True)]
+    assert [(bar.ts - BAR.ts) // timedelta(minutes=1) for bar in rows] == [1, 2, 5]
+    assert sorted(each.line for each in bad) == [3, 4, 5, 8, 9, 10]
+    assert next(each for each in bad if each.line == 10).reason.endswith("the same time as row 2, which stands before it")
 
 
 def test_bad_rows_are_told_of_once_though_the_file_holds_several_series(tmp_path: Path) -> None:
@@ -110,7 +169,7 @@ def test_bad_rows_are_told_of_once_though_the_file_holds_several_series(tmp_path
         f"acme!,1m,{stamp},1,1,1,1,1",
         f"ACME,1m,{stamp},1,1,1,1,1",
         "ACME,1m,yesterday,1,1,1,1,1",
-        "OTHER,1d,2026-03-03T09:15:00,1,1,1,1,1",
+        "OTHER,1d,2026-13-03T09:15:00Z,1,1,1,1,1",
         "ACME,1m,2026-03-02T09:16:00Z,1,1,1,inf,1",
         "ACME,1m,2026-03-02T09:17:00Z,1,1,1,1,-1",
     ]
