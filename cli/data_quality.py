@@ -84,8 +84,10 @@ symbol and is without it. Rows that come again as they are stored count nothing 
 the close of the session before (`spot_move`), the median spread of the day from ten states on (`spread_wide`), and,
 where no band was set, one learnt from the closes of 20 to 60 sessions (`spot_below_band`, `spot_above_band`).
 `sequence_break` holds a book against the update it names and the last one known, across batches; the next book that
-follows ends it. `stale_content` is of states only: equal prices of trades or books in a row are no fault. Many critical
-or rejected rows of one kind alert: see the [runbook](runbook.md#marketdatarowscritical).
+follows ends it. A book whose number is lower than the one before it in time is found itself, and the next may follow
+either: an old book came late, or the venue counts anew. A level without a quantity is none, and a book without a level
+on one side makes no mark. `stale_content` is of states only: equal prices of trades or books in a row are no fault.
+Many critical or rejected rows of one kind alert: see the [runbook](runbook.md#marketdatarowscritical).
 
 What is usual is none either. `open_interest_fractional` leaves out what a venue counts in parts of a lot, down to a
 twentieth: ten contracts of a chain at least, in different numbers of that part. `volume_zero` leaves out runs that come

@@ -23,7 +23,15 @@ _OF_ALL: Final = (
     "future_timestamp",
 )
 TRADE_CHECKS: Final = (*_OF_ALL, "quantity_negative")
-BOOK_CHECKS: Final = (*_OF_ALL, "quote_crossed", "quote_locked", "spread_wide", "sequence_break")
+BOOK_CHECKS: Final = (
+    *_OF_ALL,
+    "quote_crossed",
+    "quote_locked",
+    "spread_wide",
+    "sequence_break",
+    "book_unsorted",
+    "book_empty",
+)
 _COIN, _NIGHT, _COARSE, _SHARE, _SMALL = EVENT_MARKETS
 _SHARES: Final = (_SHARE, _SMALL)
 _SUNDAY: Final = datetime(2026, 3, 8, 3, tzinfo=UTC)
@@ -112,7 +120,7 @@ _BOOKS: Final = (
         for rows, ticks in ((1, 1), (5, 3))
     ),
     _Way("quote_crossed", "a step between bid and ask", faults.crossed(250 // 2, -1), False, on_real=False),
-    _Way("quote_crossed", "books without a side", faults.one_sided, False),
+    _Way("quote_crossed", "books without a side", faults.one_sided, False, tolerated=frozenset({"book_empty"})),
     *(
         _Way("quote_locked", f"bid equal to ask in {rows} books", faults.crossed(rows, 0), True, on_real=False)
         for rows in (1, 4, 25)
@@ -129,10 +137,26 @@ _BOOKS: Final = (
         for updates in (1, 5)
     ),
     _Way("sequence_break", "lost between two batches", faults.lost_before, True, on_real=False),
-    _Way("sequence_break", "the venue counts anew", faults.began_anew(-6_000_000, named=True), False, on_real=False),
+    _Way("sequence_break", "the venue counts anew", faults.began_anew(-6_000_000, named=True), True, on_real=False),
+    *(
+        _Way("sequence_break", f"a book comes again {by} books later", faults.went_back(by), True, on_real=False)
+        for by in (2, 60)
+    ),
     _Way("sequence_break", "a snapshot in between", faults.began_anew(5_000), False, on_real=False),
     _Way("sequence_break", "books without numbers", faults.unnumbered, False, on_real=False),
     _Way("sequence_break", "every update there", faults.nothing, False),
+    *(
+        _Way("book_unsorted", title, faults.levels(1, *order), True, on_real=False)
+        for title, order in (
+            ("worst first", (4, 3, 2, 1, 0)),
+            ("two levels exchanged", (0, 2, 1, 3, 4)),
+            ("a price twice", (0, 1, 1, 2, 3)),
+        )
+    ),
+    _Way("book_unsorted", "five levels a side", faults.levels(100, 0, 1, 2, 3, 4), False, on_real=False),
+    _Way("book_unsorted", "levels far apart", faults.levels(100, 0, 7, 90), False, on_real=False),
+    *(_Way("book_empty", f"{rows} books without a level", faults.empty(rows), True) for rows in (1, 20)),
+    _Way("book_empty", "nobody asks in 20 books", faults.empty(20, bids=False), False),
 )  # fmt: skip
 
 

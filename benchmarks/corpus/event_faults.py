@@ -1,5 +1,6 @@
 """Ways to break trades, liquidations and books, and ways to change them that break nothing."""
 
+import json
 from collections.abc import Callable
 from dataclasses import fields
 from datetime import datetime
@@ -135,6 +136,42 @@ def crossed(rows: int, ticks: float) -> Change:
 def one_sided(events: Events, rng: np.random.Generator) -> None:
     """Let a tenth of the books have no side, as in an auction."""
     events.price[rng.random(len(events)) < 0.1] = np.nan
+
+
+def levels(rows: int, *order: int) -> Change:
+    """Let some books have several levels a side, each so many steps from the best as `order` has it."""
+
+    def change(events: Events, rng: np.random.Generator) -> None:
+        for place in rng.choice(len(events), rows, replace=False).tolist():
+            middle, half = events.price[place], events.spread[place] / 2
+            steps = [half + each * events.market.tick for each in order]
+            bids, asks = ([f"{middle + way * step:.10f}" for step in steps] for way in (-1, 1))
+            events.sides[place] = json.dumps([[b, "1"] for b in bids]), json.dumps([[a, "1"] for a in asks])
+
+    return change
+
+
+def empty(rows: int, bids: bool = True) -> Change:
+    """Let some books have no level, or no asks."""
+
+    def change(events: Events, rng: np.random.Generator) -> None:
+        for place in rng.choice(len(events), rows, replace=False).tolist():
+            bid = f"{events.price[place] - events.spread[place] / 2:.10f}"
+            events.sides[place] = "[]" if bids else json.dumps([[bid, "1"]]), "[]"
+
+    return change
+
+
+def went_back(by: int) -> Change:
+    """Let a book of so many books before come again at a later moment; the next one goes on from the newest."""
+
+    def change(events: Events, rng: np.random.Generator) -> None:
+        assert events.named is not None
+        place = events.somewhere(rng, 2)
+        events.numbers[place], events.named[place] = events.numbers[place - by], events.named[place - by]
+        events.named[place + 1] = events.numbers[place - 1]
+
+    return change
 
 
 def wider(times: float, rows: int = 1) -> Change:

@@ -1,6 +1,6 @@
 """Made trades, liquidations, books and funding rates, and the real ones that may be published."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from benchmarks.corpus.rows import RowCase, exact, micros, moments
 from services.marketdata.core.calendars import micros_array
@@ -64,6 +65,8 @@ class Events:
     received_after: float | None = None
     lead: float = 0.0
     order: Longs | None = None
+    # Of books both sides as they are sent, where they are more than their best levels or none, by place.
+    sides: dict[int, tuple[str, str]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.ts)
@@ -96,6 +99,9 @@ class Events:
             name: pa.array([f'[["{price:.10f}","1"]]' if price == price else "[]" for price in prices])
             for name, prices in sides.items()
         }
+        for place, said in self.sides.items():
+            for name, side in zip(sides, said, strict=True):
+                found[name] = pc.replace_with_mask(found[name], np.arange(len(self)) == place, pa.scalar(side))
         if self.named is not None:
             found |= {"sequence": pa.array(self.numbers), "previous_sequence": pa.array(self.named)}
         return found
@@ -114,7 +120,7 @@ def make_events(kind: RowKind, market: EventMarket, rng: np.random.Generator) ->
     named = np.concatenate([[numbers[0] - 3], numbers[:-1]])
     before: Any = None
     if kind is ORDER_BOOKS:
-        before = int(numbers[_KNOWN - 1])
+        before = [int(each) for each in numbers[_KNOWN - 2 : _KNOWN]]
     elif kind is TICKS:
         before = price[:_KNOWN]
     chosen = slice(_KNOWN, None)

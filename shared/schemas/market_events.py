@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from shared.money import Amount, NonNegativeAmount, Sum
 from shared.schemas.base import Contract, Identifier, Severity, Symbol, UtcDatetime, Whole
@@ -15,6 +15,14 @@ MOST_LEVELS = 1_000
 
 Sequence = Annotated[Whole, Field(ge=0, lt=2**63)]
 Level = tuple[Amount, NonNegativeAmount]
+
+
+def _with_quantity(levels: list[Level]) -> list[Level]:
+    return [level for level in levels if level[1]]
+
+
+# What venues say of a price that nobody quotes any more is a quantity of zero.
+Levels = Annotated[list[Level], Field(max_length=MOST_LEVELS), AfterValidator(_with_quantity)]
 
 
 class Aggressor(StrEnum):
@@ -36,15 +44,15 @@ class Tick(Contract):
 
 
 class OrderBook(Contract):
-    """The best levels of a book at one moment, best first, as price and quantity.
+    """The best levels of a book at one moment, best first, as price and quantity; one without a quantity is left out.
 
     `sequence` is the venue's last update in it; `previous_sequence` the one it follows, where the venue says so.
     """
 
     symbol: Symbol
     ts: UtcDatetime
-    bids: Annotated[list[Level], Field(max_length=MOST_LEVELS)]
-    asks: Annotated[list[Level], Field(max_length=MOST_LEVELS)]
+    bids: Levels
+    asks: Levels
     sequence: Sequence | None = None
     previous_sequence: Sequence | None = None
 

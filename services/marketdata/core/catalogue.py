@@ -39,6 +39,7 @@ _EVERY_ROW = (*_STATE, *_PRICED, Subject.FUNDING_RATE, Subject.LIQUIDATION)
 _STREAM = (Subject.TICK, Subject.ORDER_BOOK)
 # Liquidations come when they come, and are trades in what they say.
 _TRADES = (Subject.TICK, Subject.LIQUIDATION)
+_BOOK = (Subject.ORDER_BOOK,)
 _FEED = (Subject.FEED,)
 
 # Once is enough: such a check counts what it finds, and one is a finding.
@@ -101,6 +102,8 @@ _CHECKS = (
         6,
         10,
     ),
+    Check("book_unsorted", "Levels that are not best first, each price once", _BOOK, "levels", None, _ONE),
+    Check("book_empty", "Books without a level on either side", _BOOK, "rows", _ONE, None),
     Check("price_limit", "Move beyond the day's price limit", _BAR, "times the limit", None, 1.0),
     Check("price_not_positive", "A price of zero or less", (*_PRICED, Subject.LIQUIDATION), "rows", None, _ONE),
     Check(
@@ -130,7 +133,7 @@ _CHECKS = (
         0.001,
         0.01,
     ),
-    Check("sequence_break", "Updates missing between two of a stream", (Subject.ORDER_BOOK,), "updates", None, _ONE),
+    Check("sequence_break", "Updates missing between two of a stream, or going back", _BOOK, "updates", None, _ONE),
     Check("clock_skew", "Median of receive time less event time", _STREAM, "seconds", 0.1, 1.0),
     Check("future_timestamp", "Event after its receipt, beyond the skew", _EVERY_ROW, "seconds", 1.0, 5.0),
     Check("cross_source", "Price against the other sources", _PRICED, "basis points", 20, 100),

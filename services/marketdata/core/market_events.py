@@ -38,9 +38,15 @@ def judge_trades(series: EventSeries, price: Floats, quantity: Floats) -> Flags:
     return flags
 
 
-def judge_books(series: EventSeries, bid: Floats, ask: Floats, least: Floats) -> Flags:
-    """Return what is wrong with each book: best bid and ask, NaN where a side is empty, and its least number."""
+def judge_books(series: EventSeries, bid: Floats, ask: Floats, least: Floats, misplaced: Floats) -> Flags:
+    """Return what is wrong with each book.
+
+    `bid` and `ask` are its first prices, NaN where a side is empty; `least` is the least price of all its levels, and
+    `misplaced` how many of them are not worse than the one before on their side.
+    """
     flags = _flags(series)
+    flags.measure(series.thresholds, "book_unsorted", misplaced, "levels are not best first, each price once")
+    flags.count(series.thresholds, "book_empty", np.isnan(bid) & np.isnan(ask), "the book has no level on either side")
     with np.errstate(invalid="ignore"):
         flags.count(series.thresholds, "price_not_positive", least <= 0, "a price is zero or negative")
         flags.count(series.thresholds, "quote_crossed", bid > ask, "the best bid is above the best ask")

@@ -39,4 +39,4 @@ def read_quotes(paths: Sequence[Path], *, symbol: str, zone: ZoneInfo, report: R
 
 
 def _side(close: str, size: str) -> list[Level]:
-    return [(price(close, EQUITY_EXPONENT), number(size or "0"))] if close else []
+    return [(price(close, EQUITY_EXPONENT), number(size))] if close and size else []

@@ -1,9 +1,11 @@
 """Judge the rows of a batch, a series at a time, and tell what risk hears of them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
+from itertools import pairwise, starmap
+from operator import gt, lt
 from typing import Any
 
 import numpy as np
@@ -26,6 +28,7 @@ from services.marketdata.rows.read import Rows
 from shared.schemas.marketdata import INTERVAL_LENGTH, MarkMessage
 
 _LAST = datetime.max.replace(tzinfo=UTC)
+_LAST_PLACE = Decimal("0.0000000001")
 _MICROSECOND = timedelta(microseconds=1)
 _NUMBERS = ("sequence", "previous_sequence")
 # What the price of a row is, or what its mid is made of.
@@ -70,7 +73,7 @@ def judge(kind: RowKind, found: Distinct, known: Known) -> Flags:
             judged = _events(kind, found, rows, part, series)
             if kind.subject is Subject.ORDER_BOOK:
                 numbers, named = (_longs(found.table[name].fill_null(UNNUMBERED))[rows] for name in _NUMBERS)
-                judge_sequence(judged, series.thresholds, numbers, named, earlier)
+                judge_sequence(judged, series.thresholds, numbers, named, earlier or ())
         for place, issues in judged.issues.items():
             for issue in issues:
                 flags.add(rows.start + place, issue)
@@ -113,19 +116,26 @@ def _bars(
 def _events(kind: RowKind, found: Distinct, rows: slice, part: Mapping[str, Floats], series: EventSeries) -> Flags:
     if kind.subject is Subject.ORDER_BOOK:
         chosen = found.table.slice(rows.start, rows.stop - rows.start)
-        bids, asks = (_best(chosen[side].to_pylist()) for side in ("bids", "asks"))
-        return judge_books(series, bids[0], asks[0], np.fmin(bids[1], asks[1]))
+        bids, asks = (_side(chosen[side].to_pylist(), worse) for side, worse in (("bids", gt), ("asks", lt)))
+        return judge_books(series, bids[0], asks[0], np.fmin(bids[1], asks[1]), bids[2] + asks[2])
     if kind.subject is Subject.FUNDING_RATE:
         hours = _longs(found.table["interval_hours"])[rows]
         return judge_funding(series, part["rate"], hours)
     return judge_trades(series, part["price"], part["quantity"])
 
 
-def _best(sides: list[str]) -> tuple[Floats, Floats]:
-    """Return the first and the least price of each side of a book, NaN where it is empty."""
-    levels = [[float(price) for price, _ in from_json(side)] for side in sides]
+def _side(sides: list[str], worse: Callable[[Any, Any], bool]) -> tuple[Floats, Floats, Floats]:
+    """Return of one side of each book the first and the least price, NaN where it is empty, and what is out of order."""
+    texts = [[price for price, _ in from_json(side)] for side in sides]
+    levels = [list(map(float, side)) for side in texts]
     first = np.array([level[0] if level else np.nan for level in levels])
-    return first, np.array([min(level) if level else np.nan for level in levels])
+    least = np.array([min(level) if level else np.nan for level in levels])
+    misplaced = np.zeros(len(sides))
+    for place, level in enumerate(levels):
+        if not all(starmap(worse, pairwise(level))):
+            # One float may stand for several decimals.
+            misplaced[place] = sum(not worse(*pair) for pair in pairwise(map(Decimal, texts[place])))
+    return first, least, misplaced
 
 
 def marks_of(
@@ -187,7 +197,10 @@ def _known_at(row: Mapping[str, Any]) -> datetime:
 
 def _mid(row: Mapping[str, Any]) -> Decimal | None:
     bids, asks = from_json(row["bids"]), from_json(row["asks"])
-    return (Decimal(bids[0][0]) + Decimal(asks[0][0])) / 2 if bids and asks else None
+    if not bids or not asks:
+        return None
+    # Half of the last place an amount has is rounded as the tables do it.
+    return ((Decimal(bids[0][0]) + Decimal(asks[0][0])) / 2).quantize(_LAST_PLACE, ROUND_HALF_UP)
 
 
 def observed_at(table: pa.Table) -> Longs:

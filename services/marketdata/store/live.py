@@ -169,19 +169,21 @@ async def forget_volumes(session: AsyncSession, before: datetime) -> None:
 
 
 _SEQUENCES = text("""
-    SELECT k.symbol, b.sequence FROM unnest(:symbols, :tss) AS k(symbol, ts) CROSS JOIN LATERAL (
-        SELECT sequence FROM marketdata.order_book_snapshot
+    SELECT k.symbol, array_agg(b.sequence ORDER BY b.ts, b.sequence)
+    FROM unnest(:symbols, :tss) AS k(symbol, ts) CROSS JOIN LATERAL (
+        SELECT ts, sequence FROM marketdata.order_book_snapshot
         WHERE scope = :scope AND symbol = k.symbol AND source = :source AND ts < k.ts
             AND ts >= k.ts - INTERVAL '1 day' AND sequence >= 0
-        ORDER BY ts DESC, sequence DESC LIMIT 1
+        ORDER BY ts DESC, sequence DESC LIMIT 2
     ) AS b
+    GROUP BY k.symbol
 """).bindparams(bindparam("symbols", type_=ARRAY(TEXT)), bindparam("tss", type_=ARRAY(TIMESTAMP(timezone=True))))
 
 
 async def sequences_before(
     session: AsyncSession, scope: str, source: str, firsts: Mapping[str, datetime]
-) -> dict[str, int]:
-    """Return the last update before each symbol's first book of a batch, of the day before it."""
+) -> dict[str, list[int]]:
+    """Return the last two updates before each symbol's first book of a batch, of the day before it, oldest first."""
     values = {"scope": scope, "source": source, "symbols": list(firsts), "tss": list(firsts.values())}
     return {key: value for key, value in await session.execute(_SEQUENCES, values)}  # noqa: C416
 

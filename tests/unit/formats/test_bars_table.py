@@ -155,7 +155,9 @@ def test_of_rows_in_any_order_each_bad_one_and_each_repeated_one_is_told_of_once
     rows, bad = read(tmp_path)
     assert [(bar.ts - BAR.ts) // timedelta(minutes=1) for bar in rows] == [1, 2, 5]
     assert sorted(each.line for each in bad) == [3, 4, 5, 8, 9, 10]
-    assert next(each for each in bad if each.line == 10).reason.endswith("the same time as row 2, which stands before it")
+    assert next(each for each in bad if each.line == 10).reason.endswith(
+        "the same time as row 2, which stands before it"
+    )
 
 
 def test_bad_rows_are_told_of_once_though_the_file_holds_several_series(tmp_path: Path) -> None:

@@ -141,7 +141,7 @@ def test_rows_of_a_slot_are_held_against_those_before() -> None:
     assert volume_score(1_000, [0] * 11 + [1_000] * 9) is None
 
 
-def breaks(rows: list[tuple[int, int]], before: int | None = None) -> dict[int, float | None]:
+def breaks(rows: list[tuple[int, int]], *before: int) -> dict[int, float | None]:
     flags = Flags(len(rows))
     sequence, previous = (np.array([row[n] for row in rows], np.int64) for n in (0, 1))
     judge_sequence(flags, DEFAULTS, sequence, previous, before)
@@ -151,13 +151,27 @@ def breaks(rows: list[tuple[int, int]], before: int | None = None) -> dict[int, 
 def test_updates_that_never_came() -> None:
     assert breaks([(10, 5), (12, 10), (15, 12)]) == {}
     assert breaks([(10, 5), (12, 11), (15, 12)]) == {1: 1.0}
-    assert breaks([(12, 11), (15, 12)], before=8) == {0: 3.0}
+    assert breaks([(12, 11), (15, 12)], 8) == {0: 3.0}
     assert breaks([(10, 9), (-1, -1), (15, 12)]) == {2: 2.0}
-    # Unnumbered, begun anew, numbered anew, and sent again.
-    assert breaks([(-1, -1), (-1, -1)], before=8) == {}
-    assert breaks([(20, -1), (21, 20)], before=8) == {}
-    assert breaks([(3, 2), (4, 3)], before=800) == {}
-    assert breaks([(8, 7), (9, 8)], before=9) == {}
+    # Unnumbered, and begun anew.
+    assert breaks([(-1, -1), (-1, -1)], 8) == {}
+    assert breaks([(20, -1), (21, 20)], 8) == {}
+
+
+def test_a_number_that_goes_back_is_found_on_the_book_that_does() -> None:
+    assert breaks([(10, -1), (7, -1), (11, -1)]) == {1: 3.0}
+    assert breaks([(10, 9), (10, 9), (11, 10)]) == {}
+    # An old book that came late: the next one follows the one before it, or leaves updates out after that.
+    assert breaks([(10, 9), (7, 6), (11, 10), (12, 11)]) == {1: 3.0}
+    assert breaks([(10, 9), (7, 6), (14, 12)]) == {1: 3.0, 2: 2.0}
+    assert breaks([(10, 9), (7, 6), (6, 5), (7, 6)]) == {1: 3.0, 2: 1.0}
+    # A venue that counts anew goes on from there.
+    assert breaks([(800, 799), (3, 2), (4, 3), (9, 8)]) == {1: 797.0, 3: 4.0}
+    # Across batches, by the last two that are known.
+    assert breaks([(8, 7), (9, 8)], 8, 9) == {0: 1.0}
+    assert breaks([(11, 10)], 10, 7) == {}
+    assert breaks([(8, 7)], 10, 7) == {}
+    assert breaks([(11, 9)], 10, 7) == {0: 2.0}
 
 
 @given(st.lists(st.integers(1, 9), min_size=3, max_size=40), st.data())
