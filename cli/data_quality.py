@@ -86,8 +86,11 @@ where no band was set, one learnt from the closes of 20 to 60 sessions (`spot_be
 `sequence_break` holds a book against the update it names and the last one known, across batches; the next book that
 follows ends it. A book whose number is lower than the one before it in time is found itself, and the next may follow
 either: an old book came late, or the venue counts anew. A level without a quantity is none, and a book without a level
-on one side makes no mark. `stale_content` is of states only: equal prices of trades or books in a row are no fault.
-Many critical or rejected rows of one kind alert: see the [runbook](runbook.md#marketdatarowscritical).
+on one side makes no mark. Two trades of one id within half a day are one: what came later is a `duplicate_conflicting`,
+and counts for no volume. It is held against its own batch and the last 1,000 trades of its source before the batch's
+end (fewer, 50 at least, where it has more than 20 symbols); venues that count anew do so between sessions.
+`stale_content` is of states only: equal prices of trades or books in a row are no fault. Many critical or rejected rows
+of one kind alert: see the [runbook](runbook.md#marketdatarowscritical).
 
 What is usual is none either. `open_interest_fractional` leaves out what a venue counts in parts of a lot, down to a
 twentieth: ten contracts of a chain at least, in different numbers of that part. `volume_zero` leaves out runs that come

@@ -112,6 +112,14 @@ _TRADES: Final = (
     _Way("quantity_negative", "a quantity of a millionth less than zero", faults.set_quantity(-1e-6), True),
     _Way("quantity_negative", "a quantity of zero", faults.set_quantity(0.0), False),
 )
+# Without an id of the venue's, liquidations are told apart by what they are.
+_IDS: Final = (
+    *(
+        _Way("duplicate_conflicting", f"the id of {by} trades before", faults.named_again(by), True)
+        for by in (1, 50, 120)
+    ),
+    _Way("duplicate_conflicting", "the venue counts anew the next day", faults.named_again(0, days=1), False),
+)
 _CROSSING: Final = frozenset({"price_outlier"})
 _BOOKS: Final = (
     *_of_all("book"),
@@ -162,7 +170,7 @@ _BOOKS: Final = (
 
 def trade_cases() -> Iterator[Case[RowCase]]:
     """Yield the cases of trades, and those of liquidations."""
-    yield from _cases(TICKS, _TRADES)
+    yield from _cases(TICKS, (*_TRADES, *_IDS))
     yield from _cases(LIQUIDATIONS, _TRADES)
 
 

@@ -89,6 +89,21 @@ def twice(rows: int, price_by: float = 1.0) -> Change:
     return change
 
 
+def named_again(by: int, days: int = 0) -> Change:
+    """Give one trade the id of the one so many rows before it, or all the ids of those so many days earlier."""
+
+    def change(events: Events, rng: np.random.Generator) -> None:
+        if not days:
+            place = events.somewhere(rng)
+            events.numbers[place] = events.numbers[place - by]
+            return
+        half = len(events) // 2
+        events.numbers[half:] = events.numbers[: len(events) - half]
+        events.ts[half:] = events.ts[: len(events) - half] + days * 86_400_000_000
+
+    return change
+
+
 def late(rows: int, by: int) -> Change:
     """Send some rows of a live batch later than so many that came after them."""
 

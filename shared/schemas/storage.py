@@ -7,7 +7,8 @@ class SeriesStorage(Contract):
     """A table of rows: its chunks or partitions, its size, and about how many rows it has.
 
     `rows_estimated` is what the database counted when it last analysed the table, which it does by itself once a part
-    of the rows has changed: those since are not in it. `compression_ratio` is the size before over that after, of what is compressed.
+    of the rows has changed: those since are not in it. `compression_ratio` is the size before over that after, of what
+    is compressed.
     """
 
     table: str

@@ -68,7 +68,8 @@ async def ingest_rows(
     before = await _before(session, kind, origin, found)
     series = await arrivals.load(session, kind.subject, origin, symbols)
     live_now = None if rows.simulation_id else to_micros(now)
-    known = Known(before, await load_rules(session, symbols), live_now, arrivals.leads(series))
+    trades = await _trades(session, kind, origin, found.table)
+    known = Known(before, await load_rules(session, symbols), live_now, arrivals.leads(series), trades)
     flags = await asyncio.to_thread(judge, kind, found, known)
     issues = await asyncio.to_thread(_texts, flags)
     written = await write(session, partitions, table, origin, found.table, flags.severities, issues)
@@ -99,6 +100,15 @@ async def _before(session: AsyncSession, kind: RowKind, origin: Origin, found: D
         )
         return {n: books[row["symbol"]] for n, row in enumerate(starts) if row["symbol"] in books}
     return {}
+
+
+async def _trades(
+    session: AsyncSession, kind: RowKind, origin: Origin, rows: pa.Table
+) -> Mapping[str, Mapping[str, int]]:
+    if kind.subject is not Subject.TICK:
+        return {}
+    found = await store.known_trades(session, origin, rows)
+    return {symbol: {name: to_micros(ts) for name, ts in each.items()} for symbol, each in found.items()}
 
 
 def _texts(flags: Flags) -> dict[int, str]:

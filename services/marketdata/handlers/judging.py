@@ -1,7 +1,7 @@
 """Judge the rows of a batch, a series at a time, and tell what risk hears of them."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from itertools import pairwise, starmap
@@ -21,6 +21,7 @@ from services.marketdata.core.flags import Flags, Floats, Longs
 from services.marketdata.core.live.counting import counts_from
 from services.marketdata.core.market_events import EventSeries, judge_books, judge_funding, judge_trades
 from services.marketdata.core.monitor.sequence import UNNUMBERED, judge_sequence
+from services.marketdata.core.repeated import judge_ids
 from services.marketdata.handlers.rules import Rules
 from services.marketdata.rows.distinct import Distinct
 from services.marketdata.rows.kinds import RowKind
@@ -39,13 +40,15 @@ _PRICES = {Subject.BAR: ("close",), Subject.TICK: ("price",), Subject.ORDER_BOOK
 class Known:
     """What rows are judged by: what came before each series, its rules, and the time of receipt, None where not live.
 
-    `leads` are by how many seconds the clock of a symbol's source is known to be ahead.
+    `leads` are by how many seconds the clock of a symbol's source is known to be ahead; `trades` are the moments of
+    trades that are known already, by symbol and id.
     """
 
     before: Mapping[int, Any]
     rules: Rules
     now: int | None
     leads: Mapping[str, float]
+    trades: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
 
 def judge(kind: RowKind, found: Distinct, known: Known) -> Flags:
@@ -74,6 +77,9 @@ def judge(kind: RowKind, found: Distinct, known: Known) -> Flags:
             if kind.subject is Subject.ORDER_BOOK:
                 numbers, named = (_longs(found.table[name].fill_null(UNNUMBERED))[rows] for name in _NUMBERS)
                 judge_sequence(judged, series.thresholds, numbers, named, earlier or ())
+            elif kind.subject is Subject.TICK:
+                ids = found.table["trade_id"][rows].to_pylist()
+                judge_ids(judged, series.thresholds, ids, ts[rows], found.index[rows], known.trades.get(symbol, {}))
         for place, issues in judged.issues.items():
             for issue in issues:
                 flags.add(rows.start + place, issue)
@@ -125,7 +131,7 @@ def _events(kind: RowKind, found: Distinct, rows: slice, part: Mapping[str, Floa
 
 
 def _side(sides: list[str], worse: Callable[[Any, Any], bool]) -> tuple[Floats, Floats, Floats]:
-    """Return of one side of each book the first and the least price, NaN where it is empty, and what is out of order."""
+    """Return of one side of each book its first and its least price, NaN without any, and how many are out of order."""
     texts = [[price for price, _ in from_json(side)] for side in sides]
     levels = [list(map(float, side)) for side in texts]
     first = np.array([level[0] if level else np.nan for level in levels])

@@ -76,6 +76,7 @@ from services.marketdata.store.series import Wanted, latest_at, read_rows
 from services.marketdata.store.states import earlier_state, get_state, median_spread, session_spots, time_of_state
 from services.marketdata.store.storage import storage_report
 from services.marketdata.store.tables import TABLES, SeriesTable
+from services.marketdata.store.trades import known_trades
 
 __all__ = [
     "TABLES",
@@ -104,6 +105,7 @@ __all__ = [
     "has_bar_before",
     "is_queued",
     "known_series",
+    "known_trades",
     "known_volumes",
     "last_moments",
     "last_prices",

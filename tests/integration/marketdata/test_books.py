@@ -11,7 +11,7 @@ from services.marketdata.rows.forms import CSV
 from services.marketdata.settings import MarketdataSettings
 from tests.conftest import MakeSettings
 from tests.harness import Tokens
-from tests.integration.marketdata.client import START, Client, client_of
+from tests.integration.marketdata.client import BASE, START, Client, client_of
 
 pytestmark = pytest.mark.integration
 
@@ -76,8 +76,8 @@ async def test_a_book_out_of_order_is_no_mark(client: Client, bids: list[str], a
     answer = await send(client, book(0, [[each, "1"] for each in bids], [[each, "1"] for each in asks]))
     assert (codes(answer), answer["published"]) == ({0: [("book_unsorted", "critical")]}, 0)
     assert answer["verdicts"][0]["issues"][0]["value"] == misplaced
-    response = await client.http.get(f"/api/v1/marketdata/asof?symbol=X&of=order_book&at=2024-01-02T00:01:00Z"
-                                     "&simulation_id=s1")  # fmt: skip
+    moment = "2024-01-02T00:01:00Z"
+    response = await client.http.get(f"{BASE}/asof?symbol=X&simulation_id=s1&of=order_book&at={moment}")
     assert response.status_code == 404
 
 
@@ -93,7 +93,7 @@ async def test_a_book_without_a_level_is_said_to_be_none(client: Client) -> None
     answer = await send(client, book(0, [], []), book(1, [["99", "0"]], []), book(2, [["99", "1"]], []))
     assert codes(answer) == {0: [("book_empty", "warning")], 1: [("book_empty", "warning")]}
     assert answer["published"] == 0
-    assert (await client.http.get("/api/v1/marketdata/marks/X?simulation_id=s1")).status_code == 404
+    assert (await client.http.get(f"{BASE}/marks/X?simulation_id=s1")).status_code == 404
 
 
 @pytest.mark.parametrize("together", [True, False])
