@@ -50,6 +50,15 @@ class Width:
         local = start.astimezone(ZoneInfo(self.zone)) + timedelta(days=1)
         return datetime(local.year, local.month, local.day, tzinfo=ZoneInfo(self.zone)).astimezone(UTC)
 
+    def ended_by(self, moment: datetime) -> datetime:
+        """Return the latest start that a bucket can have which has ended by a moment."""
+        # Not by its start where it has hours of two kinds, as a Chinese day.
+        return moment - self.step if self.zone is None else self.start(moment) - _INSTANT
+
+    def not_ended_before(self, moment: datetime) -> datetime:
+        """Return the earliest start that a bucket can have which has not ended before a moment."""
+        return moment - self.step if self.zone is None else self.start(moment - _INSTANT)
+
     @property
     def sql(self) -> str:
         """Return the start of the bucket of `ts` in PostgreSQL's own terms."""

@@ -61,12 +61,26 @@ async def latest_state(session: AsyncSession, wanted: Wanted) -> StoredMarketSta
     return stored_state(found)
 
 
-async def as_of(session: AsyncSession, wanted: Wanted, at: datetime, tolerance: timedelta) -> AsOf:
-    """Return the last row at or before a moment that can be trusted; a bar counts from its end on."""
+def earlier(at: datetime, by: timedelta) -> datetime:
+    """Return the moment so long before another, or the first there is."""
+    return at - by if at > _FIRST + by else _FIRST
+
+
+async def as_of(
+    session: AsyncSession, wanted: Wanted, at: datetime, tolerance: timedelta, width: Width | None = None
+) -> AsOf:
+    """Return the last row at or before a moment that can be trusted; a bar counts from its end on.
+
+    With the `width` of a roll-up that is current, a bar that was not sent is summed from finer ones.
+    """
     length = INTERVAL_LENGTH[wanted.interval] if wanted.interval else timedelta(0)
-    known = at - length if at > _FIRST + length else _FIRST
-    since = known - tolerance if known > _FIRST + tolerance else _FIRST
+    oldest = earlier(at, tolerance)
+    known, since = (earlier(each, length) for each in (at, oldest))
     found = await store.latest_at(session, replace(wanted, timed=True), known, since)
+    if width is not None and oldest > _FIRST + length:
+        summed = await store.latest_summed(session, wanted, width, width.ended_by(at), width.not_ended_before(oldest))
+        # Of the same time the one that was sent is taken.
+        found = max((each for each in (found, summed) if each), key=lambda each: each["ts"], default=None)
     if found is None:
         raise NotFound(f"there is nothing of {wanted.symbol} within {tolerance.total_seconds():g} s before that moment")
     return stored_state(found) if wanted.subject is Subject.MARKET_STATE else _stored(_STORED[wanted.subject], found)

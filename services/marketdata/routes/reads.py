@@ -33,10 +33,11 @@ from shared.schemas.market_events import (
     StoredOrderBook,
     StoredTick,
 )
-from shared.schemas.marketdata import FeedStatus, Interval, StoredBar, StoredMarketState
+from shared.schemas.marketdata import INTERVAL_LENGTH, FeedStatus, Interval, StoredBar, StoredMarketState
 
 router = APIRouter(tags=["reads"])
 _MOST_OF_JSON = 1_000
+_TOLERANCE = timedelta(minutes=5)
 _AT_ONCE: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "A page; as CSV or Arrow by `Accept`, with `X-Next-Cursor` where more follows.",
@@ -226,6 +227,7 @@ async def get_state(
 @router.get("/asof", responses=declare(NotFound))
 async def as_of(
     session: SessionDep,
+    roll_ups: RollUpsDep,
     _: ReaderDep,
     symbol: SymbolQuery,
     at: Annotated[UtcDatetime, Query(description="The last value at or before this moment.")],
@@ -233,22 +235,36 @@ async def as_of(
         Literal["bar", "tick", "order_book", "funding_rate", "market_state"], Query(description="Which kind of row.")
     ] = "bar",
     interval: Annotated[Interval, Query(description="Length of the bars; a bar counts from its end on.")] = "1m",
-    tolerance_seconds: Annotated[float, Query(gt=0, le=366 * 86_400, description="No older than this.")] = 300,
+    tolerance_seconds: Annotated[
+        float | None,
+        Query(
+            gt=0, le=366 * 86_400, description="No older than this: by default 300, or what its bars last if longer."
+        ),
+    ] = None,
     source: SourceQuery = None,
     simulation_id: SimulationQuery = None,
 ) -> StoredBar | StoredTick | StoredOrderBook | StoredFundingRate | StoredMarketState:
-    """Return the last row at or before a moment that can be trusted, no older than the tolerance."""
+    """Return the last row at or before a moment that can be trusted, no older than the tolerance.
+
+    A bar that was not sent is summed from bars of a minute, and known at its end as any other.
+    """
     subject = Subject(of)
+    length = INTERVAL_LENGTH[interval] if subject is Subject.BAR else timedelta(0)
+    tolerance = max(_TOLERANCE, length) if tolerance_seconds is None else timedelta(seconds=tolerance_seconds)
+    # Before anything is asked in the session: while it holds a connection no second one is to be waited for.
+    width = await roll_ups.width(symbol, interval) if subject is Subject.BAR else None
     wanted = Wanted(
         subject,
         simulation_id or "",
         symbol,
-        (None, None),
+        (reads.earlier(at, tolerance + 2 * length), at),
         1,
         source=source,
         interval=interval if subject is Subject.BAR else None,
     )
-    return await reads.as_of(session, wanted, at, timedelta(seconds=tolerance_seconds))
+    if width is not None:
+        await reads.current(roll_ups, Subject.BAR, width, wanted)
+    return await reads.as_of(session, wanted, at, tolerance, width)
 
 
 @router.get("/feeds", responses=declare(BadCursor))

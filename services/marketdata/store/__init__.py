@@ -72,7 +72,7 @@ from services.marketdata.store.roll_ups import (
     take_queued,
 )
 from services.marketdata.store.rung import made_as, serves, versions
-from services.marketdata.store.series import Wanted, latest_at, read_rows
+from services.marketdata.store.series import Wanted, latest_at, latest_summed, read_rows
 from services.marketdata.store.states import earlier_state, get_state, median_spread, session_spots, time_of_state
 from services.marketdata.store.storage import storage_report
 from services.marketdata.store.tables import TABLES, SeriesTable
@@ -111,6 +111,7 @@ __all__ = [
     "last_prices",
     "latest_at",
     "latest_marks",
+    "latest_summed",
     "list_backfills",
     "list_feeds",
     "list_gaps",

@@ -68,6 +68,22 @@ async def latest_at(
         return await cursor.fetchone()
 
 
+async def latest_summed(
+    session: AsyncSession, wanted: Wanted, width: Width, at: datetime, since: datetime
+) -> dict[str, Any] | None:
+    """Return the newest bar of a roll-up that starts at or before a moment, None where none does since another."""
+    chosen = [
+        *_chosen(wanted),
+        SQL("severity < {}").format(Literal(_CRITICAL)),
+        SQL("ts <= {}").format(Literal(at)),
+        SQL("ts >= {}").format(Literal(since)),
+    ]
+    connection: psycopg.AsyncConnection[Any] = await driver(session)
+    async with connection.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(_summed(wanted, width, chosen, SQL("ORDER BY ts DESC LIMIT 1")))
+        return await cursor.fetchone()
+
+
 def _names(names: Sequence[str]) -> Composed:
     return SQL(", ").join(map(Identifier, names))
 
@@ -123,18 +139,7 @@ def query_of(wanted: Wanted) -> Composed:
 def _with_roll_up(
     wanted: Wanted, width: Width, rows: Composed, chosen: Sequence[Composable], order: Sequence[str], limit: Composed
 ) -> Composed:
-    """Return bars that were sent, and of those that were not the ones summed from finer bars.
-
-    One that leaves critical minutes out is a warning at least: it says less than its time does.
-    """
-    table = TABLES[Subject.BAR]
-    values: dict[str, Composable] = {
-        "interval": SQL("{} AS interval").format(Literal(wanted.interval)),
-        "revision": SQL("0 AS revision"),
-        "issues": SQL("NULL::jsonb AS issues"),
-        "ts_init": SQL("NULL::timestamptz AS ts_init"),
-        "severity": SQL("greatest(severity, (left_out > 0)::int)::smallint AS severity"),
-    }
+    """Return bars that were sent, and of those that were not the ones summed from finer bars."""
     # Not a join: how many were sent is known too badly to choose a good one.
     return SQL("""
         SELECT DISTINCT ON ({order}) {columns} FROM (
@@ -143,21 +148,41 @@ def _with_roll_up(
                 FROM ({rows}) AS sent ORDER BY {order} {limit}
             )
             UNION ALL
-            SELECT {summed}, bars, left_out, 1
-            FROM (SELECT * FROM {view} WHERE {chosen} ORDER BY {order} {limit}) AS summed
-            CROSS JOIN LATERAL (
-                SELECT coalesce(sum(minutes), 0)::bigint AS left_out FROM marketdata.bar_left_out AS l
-                WHERE l.scope = summed.scope AND l.symbol = summed.symbol AND l.source = summed.source
-                    AND l.ts >= summed.ts AND l.ts < {end}
-            ) AS critical
+            SELECT summed.*, 1 FROM ({summed}) AS summed
         ) AS found ORDER BY {order}, choice {limit}
     """).format(
         order=_names(order),
-        columns=_names((*table.columns, "bars", "left_out")),
+        columns=_names((*TABLES[Subject.BAR].columns, "bars", "left_out")),
         rows=rows,
-        summed=SQL(", ").join(values.get(name, Identifier(name)) for name in table.columns),
-        view=Identifier("marketdata", width.name),
-        end=SQL(width.ends("summed.ts")),
-        chosen=SQL(" AND ").join(chosen),
+        summed=_summed(wanted, width, chosen, SQL("ORDER BY {} {}").format(_names(order), limit)),
         limit=limit,
+    )
+
+
+def _summed(wanted: Wanted, width: Width, chosen: Sequence[Composable], ending: Composable) -> Composed:
+    """Return the query for bars of a roll-up, with every column of a bar and how many minutes are in and out.
+
+    One that leaves critical minutes out is a warning at least: it says less than its time does.
+    """
+    values: dict[str, Composable] = {
+        "interval": SQL("{} AS interval").format(Literal(wanted.interval)),
+        "revision": SQL("0 AS revision"),
+        "issues": SQL("NULL::jsonb AS issues"),
+        "ts_init": SQL("NULL::timestamptz AS ts_init"),
+        "severity": SQL("greatest(severity, (left_out > 0)::int)::smallint AS severity"),
+    }
+    return SQL("""
+        SELECT {columns}, bars, left_out
+        FROM (SELECT * FROM {view} WHERE {chosen} {ending}) AS summed
+        CROSS JOIN LATERAL (
+            SELECT coalesce(sum(minutes), 0)::bigint AS left_out FROM marketdata.bar_left_out AS l
+            WHERE l.scope = summed.scope AND l.symbol = summed.symbol AND l.source = summed.source
+                AND l.ts >= summed.ts AND l.ts < {end}
+        ) AS critical
+    """).format(
+        columns=SQL(", ").join(values.get(name, Identifier(name)) for name in TABLES[Subject.BAR].columns),
+        view=Identifier("marketdata", width.name),
+        chosen=SQL(" AND ").join(chosen),
+        ending=ending,
+        end=SQL(width.ends("summed.ts")),
     )

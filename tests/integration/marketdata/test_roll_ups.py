@@ -261,3 +261,67 @@ async def test_many_at_once_who_need_the_same_roll_up(client: Client, series_dat
         )
         await everything_rolled_up(series_database_url, Subject.BAR, ("A",))
         check(series_database_url, known)
+
+
+ENDS = {"5m": timedelta(minutes=5), "15m": timedelta(minutes=15), "1h": timedelta(hours=1), "1d": timedelta(days=1)}
+LOCAL = {"XNYS": "America/New_York", "XNSE": "Asia/Kolkata", "XSHG": "Asia/Shanghai", "24x7": "UTC"}
+
+
+def ends(item: dict[str, Any], calendar: str) -> datetime:
+    """Return when a bar ends; a day at the next midnight of its exchange."""
+    start = datetime.fromisoformat(item["ts"])
+    if item["interval"] != "1d" or item["bars"] is None:
+        return start + ENDS[item["interval"]]
+    local = start.astimezone(ZoneInfo(LOCAL[calendar]))
+    return (local.replace(tzinfo=None) + timedelta(days=1)).replace(tzinfo=ZoneInfo(LOCAL[calendar])).astimezone(UTC)
+
+
+@pytest.mark.parametrize("calendar", sorted(LOCAL))
+async def test_the_last_roll_up_before_a_moment_is_the_last_that_had_ended(client: Client, calendar: str) -> None:
+    draw, known = random.Random(8), {}
+    zone = ZoneInfo(LOCAL[calendar])
+    # Over both ends of summer time, where a day has 23 hours or 25.
+    days = [datetime(2024, 3, 8), datetime(2024, 3, 10), datetime(2024, 11, 2), datetime(2024, 11, 3)]  # noqa: DTZ001
+    moments = [
+        (day.replace(tzinfo=zone) + timedelta(hours=9, minutes=30 + n)) for day in days for n in range(0, 390, 3)
+    ]
+    response = await client.http.put("/api/v1/marketdata/symbols/A", json={"calendar": calendar})
+    assert response.status_code == 200, response.text
+    await send(client, [minute(ts.astimezone(UTC), draw, "A") for ts in moments], "one", known)
+    for interval, length in ENDS.items():
+        items = await client.all(f"/bars?symbol=A&interval={interval}&limit=1000")
+        assert all(item["bars"] for item in items)
+        for _ in range(25):
+            at = draw.choice(moments).astimezone(UTC) + timedelta(minutes=draw.randrange(-5, 3_000))
+            if draw.random() < 0.3:
+                # Just then it has ended.
+                at = ends(draw.choice(items), calendar)
+            old = draw.choice([timedelta(hours=1), timedelta(days=2), timedelta(days=300), None])
+            oldest = at - (old or max(length, timedelta(minutes=5)))
+            ended = [item for item in items if oldest <= ends(item, calendar) <= at]
+            asked = f"&tolerance_seconds={old.total_seconds()}" if old else ""
+            path = f"/api/v1/marketdata/asof?symbol=A&interval={interval}&at={at:%Y-%m-%dT%H:%M:%SZ}{asked}"
+            response = await client.http.get(path)
+            assert response.status_code == (200 if ended else 404), (interval, at, old, response.text)
+            if ended:
+                assert response.json() == ended[-1], (interval, at, old)
+
+
+async def test_before_a_moment_a_bar_that_was_sent_goes_before_one_that_is_summed(client: Client) -> None:
+    draw, known = random.Random(6), {}
+    first = datetime(2024, 5, 6, tzinfo=UTC)
+    await send(client, [minute(first + timedelta(minutes=n), draw, "A") for n in range(45)], "one", known)
+    sent = {**minute(first, draw, "A"), "interval": "15m"}
+    bad = {**minute(first + timedelta(minutes=15), draw, "A"), "interval": "15m", "high": "0.1"}
+    await client.post("/bars", {"source": "one", "bars": [sent, bad]})
+    path = "/asof?symbol=A&interval=15m&at=2024-05-06T00:"
+    assert [(await client.get(f"{path}{at}Z"))["bars"] for at in ("15:00", "29:59", "30:00", "45:00")] == [
+        None,
+        None,
+        # What was sent cannot be trusted; what its minutes say can.
+        15,
+        15,
+    ]
+    # A minute that came late is in it at once.
+    await send(client, [minute(first + timedelta(minutes=45), draw, "A")], "one", known)
+    assert (await client.get("/asof?symbol=A&interval=15m&at=2024-05-06T01:00:00Z"))["bars"] == 1
