@@ -33,6 +33,9 @@ notes when usable rows came that said something new, beside when they were:
   file is none, and until none came for 24 hours of open market: a source that was turned off is forgotten.
 - A batch that lies wholly before the newest event of its series is a correction or fills a gap, and says nothing of
   the live stream. The same rows again say nothing either: to send a file twice is legitimate.
+- What is found in history is kept and counted, and stands for nothing of now: it is an issue that ended with its batch,
+  one for all batches that come within ten minutes, and makes no report critical. Old rows of a series that is fed are
+  what its source says now, and their issues stand as any other.
 - Time is that of the symbol's calendar: nights, lunch breaks and holidays age nobody. Simulations are not watched.
 
 What is known of series is kept in the database, so that a restart loses nothing. What the log and risk were told, and

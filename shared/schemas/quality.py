@@ -89,7 +89,10 @@ class Issue(Contract):
 
 
 class QualityReport(Contract):
-    """How good market data are: recent issues, the feeds, and totals; live data only."""
+    """How good market data are: recent issues, the feeds, and totals; live data only.
+
+    `status` is the worst of the issues that stand: not of those that ended, among them what was found in history.
+    """
 
     generated_at: UtcDatetime
     status: Severity

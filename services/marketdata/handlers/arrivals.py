@@ -1,7 +1,7 @@
 """Note of each live series when its rows came: what the quality monitor judges whole streams by."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,12 +10,15 @@ import numpy as np
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.marketdata import store
+from services.marketdata.calendars import ALWAYS_OPEN, calendar_of
 from services.marketdata.core.calendars import to_micros
 from services.marketdata.core.calendars.sessions import from_micros
 from services.marketdata.core.catalogue import Subject
 from services.marketdata.core.flags import Flags, Longs
 from services.marketdata.core.monitor.arrival import Arrived, SeriesState, after, late_rows
+from services.marketdata.core.monitor.timed import is_fed
 from services.marketdata.handlers.judging import observed_at
+from services.marketdata.handlers.rules import Rules
 from services.marketdata.rows.distinct import Distinct
 from services.marketdata.rows.kinds import RowKind
 from services.marketdata.store import Origin, SeriesName, Written
@@ -60,12 +63,11 @@ async def note(session: AsyncSession, batch: Batch, known: Known) -> None:
 
 
 async def note_states(
-    session: AsyncSession, origin: Origin, newest: Mapping[str, datetime], counts: Mapping[str, int]
+    session: AsyncSession, origin: Origin, newest: Mapping[str, datetime], counts: Mapping[str, int], known: Known
 ) -> None:
     """Note what live market states say of their series: the newest usable ones that are new, and how many they are."""
     if origin.scope or not newest:
         return
-    known = await load(session, Subject.MARKET_STATE, origin, list(newest))
     found = {}
     for symbol, moment in newest.items():
         name = SeriesName(origin.source, symbol, Subject.MARKET_STATE)
@@ -73,9 +75,37 @@ async def note_states(
     await store.put_series(session, {name: state for name, state in found.items() if state != known.get(name)})
 
 
+def newest_of(kind: RowKind, origin: Origin, rows: Distinct) -> list[tuple[str, Arrived]]:
+    """Return of each series of a batch its symbol and its newest row, whatever its verdict."""
+    ts, found = observed_at(rows.table), []
+    for each in rows.series():
+        first = _first(rows, each)
+        arrived = Arrived(from_micros(int(ts[each].max())), origin.ts_init, _period(kind.subject, first))
+        found.append((first["symbol"], arrived))
+    return found
+
+
+def past_symbols(origin: Origin, newest: Iterable[tuple[str, Arrived]], known: Known, rules: Rules) -> frozenset[str]:
+    """Return the symbols of which a batch has history alone, and that nobody feeds live; a simulation has none.
+
+    Old rows of a series that is fed are what its source has to say of now.
+    """
+    if origin.scope:
+        return frozenset()
+    past: set[str] = set()
+    live = {name.symbol for name, state in known.items() if _is_fed(rules, name.symbol, state, origin)}
+    for symbol, arrived in newest:
+        (past if arrived.is_past else live).add(symbol)
+    return frozenset(past - live)
+
+
+def _is_fed(rules: Rules, symbol: str, state: SeriesState, origin: Origin) -> bool:
+    return is_fed(state, rules.calendar(symbol) or calendar_of(ALWAYS_OPEN), origin.ts_init)
+
+
 def _arrived(batch: Batch, known: Known) -> dict[SeriesName, Arrived]:
     """Return what came of each series that has usable rows which are new, or say something else."""
-    table, ts = batch.rows.table, observed_at(batch.rows.table)
+    ts = observed_at(batch.rows.table)
     changed, repeats = batch.written.changed, batch.rows.repeats
     usable = changed[batch.flags.severities[changed] < _CRITICAL]
     found = {}
@@ -83,11 +113,7 @@ def _arrived(batch: Batch, known: Known) -> dict[SeriesName, Arrived]:
         places = _within(usable, rows)
         if not len(places):
             continue
-        first: dict[str, Any] = {
-            column: table[column][rows.start].as_py()
-            for column in ("symbol", "interval", "interval_hours")
-            if column in table.column_names
-        }
+        first = _first(batch.rows, rows)
         name = SeriesName(batch.origin.source, first["symbol"], batch.kind.subject, first.get("interval") or "")
         arrived = Arrived(
             from_micros(int(ts[places].max())),
@@ -106,6 +132,12 @@ def _with_late(batch: Batch, arrived: Arrived, known: SeriesState | None, ts: Lo
     sent = ts[new[np.argsort(batch.rows.index[new], kind="stable")]]
     late = late_rows(sent, None if known is None else to_micros(known.last_ts))
     return Arrived(arrived.newest, arrived.received, arrived.period, arrived.rows, arrived.repeats, late)
+
+
+def _first(rows: Distinct, series: slice) -> dict[str, Any]:
+    """Return what the rows of a series have in common."""
+    names = {"symbol", "interval", "interval_hours"} & set(rows.table.column_names)
+    return {name: rows.table[name][series.start].as_py() for name in names}
 
 
 def _period(subject: Subject, first: Mapping[str, Any]) -> float:

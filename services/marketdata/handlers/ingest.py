@@ -1,7 +1,7 @@
 """Take rows in: load what came before, judge, store with the verdict, queue what follows from them."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from itertools import compress
 
@@ -69,13 +69,15 @@ async def ingest_rows(
     series = await arrivals.load(session, kind.subject, origin, symbols)
     live_now = None if rows.simulation_id else to_micros(now)
     trades = await _trades(session, kind, origin, found.table)
-    known = Known(before, await load_rules(session, symbols), live_now, arrivals.leads(series), trades)
+    rules = await load_rules(session, symbols)
+    known = Known(before, rules, live_now, arrivals.leads(series), trades)
     flags = await asyncio.to_thread(judge, kind, found, known)
     issues = await asyncio.to_thread(_texts, flags)
     written = await write(session, partitions, table, origin, found.table, flags.severities, issues)
     batch = Batch(kind, origin, found, flags, written)
+    past = arrivals.past_symbols(origin, arrivals.newest_of(kind, origin, found), series, rules)
     await arrivals.note(session, batch, series)
-    return await _finish(session, batch, rows, news)
+    return await _finish(session, batch, rows, past, news)
 
 
 def _key(table: SeriesTable) -> tuple[list[str], list[str]]:
@@ -117,7 +119,9 @@ def _texts(flags: Flags) -> dict[int, str]:
     }
 
 
-async def _finish(session: AsyncSession, batch: Batch, rows: Rows, news: News | None) -> IngestResult:
+async def _finish(
+    session: AsyncSession, batch: Batch, rows: Rows, past: Collection[str], news: News | None
+) -> IngestResult:
     kind, found, flags = batch.kind, batch.rows, batch.flags
     changed = batch.written.changed
     symbols = found.table["symbol"].combine_chunks().dictionary_encode()
@@ -131,9 +135,8 @@ async def _finish(session: AsyncSession, batch: Batch, rows: Rows, news: News | 
     places = sorted(flags.issues, key=lambda place: int(found.index[place]))
     verdicts = _verdicts(found, flags, places)
     fresh = compress(verdicts, np.isin(places, changed).tolist())
-    await keep_issues(
-        session, batch.origin, kind.subject, [named[code] for code in np.unique(codes)], list(fresh), news
-    )
+    new = [named[code] for code in np.unique(codes)]
+    await keep_issues(session, batch.origin, kind.subject, new, list(fresh), past, news)
     stored = len(changed)
     unchanged = len(found.table) - stored + found.repeated
     count_rows(kind.name, stored, unchanged, len(found.rejected), flags.severities)

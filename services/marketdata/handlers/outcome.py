@@ -1,6 +1,6 @@
 """What follows from rows that were stored: marks to publish, figures of feeds, metrics and the log."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Literal
 
 import numpy as np
@@ -102,12 +102,14 @@ async def keep_issues(
     subject: Subject,
     symbols: Sequence[str],
     verdicts: Sequence[Verdict],
+    past: Collection[str],
     news: News | None = None,
 ) -> None:
     """Keep what was found of new rows as issues, and end those of their symbols that were not found again.
 
-    Rows that come again as they are stored say nothing. What stands by the `news` of the raw stream that the rows are
-    made of goes on, and is counted by its messages alone.
+    Rows that come again as they are stored say nothing. Of symbols of the `past` what is found says nothing of the
+    present: it has ended with the batch. What stands by the `news` of the raw stream that the rows are made of goes on,
+    and is counted by its messages alone.
     """
     found: dict[tuple[str, str], Found] = {}
     for verdict in verdicts:
@@ -121,7 +123,7 @@ async def keep_issues(
         checked = sorted({*checked, *CODES[news.stream]} - news.standing)
         # Messages are new though the rows made of them may be known.
         symbols = sorted({*symbols, news.symbol})
-    await store.put_issues(session, origin, subject.value, symbols, checked, list(found.values()))
+    await store.put_issues(session, origin, subject.value, symbols, checked, list(found.values()), past)
     if news is not None:
         await _end(session, origin, news)
 

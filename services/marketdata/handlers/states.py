@@ -19,7 +19,8 @@ from services.marketdata.core.chain.context import EarlierState, StateContext, c
 from services.marketdata.core.chain.judge import judgement_of
 from services.marketdata.core.finding import SEVERITIES, severity_of
 from services.marketdata.core.live.counting import counts_from
-from services.marketdata.handlers.arrivals import note_states
+from services.marketdata.core.monitor.arrival import Arrived
+from services.marketdata.handlers.arrivals import Known, load, note_states, past_symbols
 from services.marketdata.handlers.outcome import (
     MOST_NAMED,
     Mode,
@@ -92,7 +93,8 @@ async def ingest_states(
     # Before anything is asked in the session: while it holds a connection no second one is to be waited for.
     await partitions.ensure(_TABLE.name, [state.timestamp or now for _, state in chosen])
     await store.lock_symbols(session, _TABLE, origin, named)
-    judged = await _judge(session, origin, batch, chosen)
+    rules = await load_rules(session, named)
+    judged = await _judge(session, origin, batch, chosen, rules)
     severities = np.array([SEVERITIES.index(verdict.severity) for verdict in judged.verdicts], np.int16)
     texts = {n: _text(verdict) for n, verdict in enumerate(judged.verdicts) if verdict.issues}
     table = pa.Table.from_pylist(judged.rows, _SCHEMA)
@@ -102,10 +104,15 @@ async def ingest_states(
     await publish(session, marks)
     codes = np.array([named.index(verdict.symbol) for verdict in judged.verdicts], np.int64)
     moments = table["ts"].combine_chunks().cast(pa.int64()).to_numpy()
-    await _note(session, origin, judged, changed.tolist())
+    series = await load(session, Subject.MARKET_STATE, origin, named)
+    # A state that does not say when it was is of now.
+    newest = [(each.symbol, Arrived(each.ts or now, now)) for each in judged.verdicts]
+    past = past_symbols(origin, newest, series, rules)
+    await _note(session, origin, judged, changed.tolist(), series)
     await count_feed(session, origin, codes[changed], named, severities[changed], moments[changed])
     fresh = [judged.verdicts[n] for n in changed.tolist()]
-    await keep_issues(session, origin, Subject.MARKET_STATE, sorted({verdict.symbol for verdict in fresh}), fresh)
+    new = sorted({verdict.symbol for verdict in fresh})
+    await keep_issues(session, origin, Subject.MARKET_STATE, new, fresh, past)
     verdicts = sorted(judged.verdicts, key=lambda verdict: verdict.index)
     received = len(batch.states) + len(batch.rejected)
     unchanged = received - len(changed) - len(rejected)
@@ -130,7 +137,7 @@ def _named(verdicts: Sequence[Verdict]) -> list[Verdict]:
     return sorted(chosen, key=lambda verdict: verdict.index)
 
 
-async def _note(session: AsyncSession, origin: Origin, judged: _Judged, changed: Sequence[int]) -> None:
+async def _note(session: AsyncSession, origin: Origin, judged: _Judged, changed: Sequence[int], series: Known) -> None:
     """Note the new usable states of each symbol for the quality monitor; one that does not say when it was is none."""
     newest: dict[str, datetime] = {}
     counts: Counter[str] = Counter()
@@ -138,13 +145,12 @@ async def _note(session: AsyncSession, origin: Origin, judged: _Judged, changed:
         if verdict.ts is not None and verdict.severity is not Severity.CRITICAL:
             newest[verdict.symbol] = max(verdict.ts, newest.get(verdict.symbol, verdict.ts))
             counts[verdict.symbol] += 1
-    await note_states(session, origin, newest, counts)
+    await note_states(session, origin, newest, counts, series)
 
 
 async def _judge(
-    session: AsyncSession, origin: Origin, batch: States, chosen: list[tuple[int, MarketState]]
+    session: AsyncSession, origin: Origin, batch: States, chosen: list[tuple[int, MarketState]], rules: Rules
 ) -> _Judged:
-    rules = await load_rules(session, sorted({state.symbol for _, state in chosen}))
     earlier: dict[str, EarlierState | None] = {}
     history = SpotHistory(session, origin, rules)
     pasts = []

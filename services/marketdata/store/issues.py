@@ -1,12 +1,12 @@
 """Issues: one for as long as it is found again."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, func, select, text
+from sqlalchemy import BindParameter, bindparam, func, select, text
 from sqlalchemy.dialects.postgresql import ARRAY, DOUBLE_PRECISION, SMALLINT, TEXT, TIMESTAMP
 from sqlalchemy.dialects.postgresql import BIGINT as BIG
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -31,6 +31,13 @@ class Found:
     last_ts: datetime | None
 
 
+_ROWS: tuple[BindParameter[Any], ...] = (
+    *(bindparam(name, type_=ARRAY(TEXT)) for name in ("symbols", "subjects", "codes", "messages", "details")),
+    bindparam("severities", type_=ARRAY(SMALLINT)),
+    *(bindparam(name, type_=ARRAY(DOUBLE_PRECISION)) for name in ("found", "thresholds")),
+    bindparam("counts", type_=ARRAY(BIG)),
+    *(bindparam(name, type_=ARRAY(TIMESTAMP(timezone=True))) for name in ("first_tss", "last_tss")),
+)
 _UPSERT = text("""
     INSERT INTO marketdata.quality_issue AS known
         (scope, source, symbol, subject, code, severity, message, value, threshold, details, count, first_ts, last_ts,
@@ -45,13 +52,37 @@ _UPSERT = text("""
         threshold = excluded.threshold, details = excluded.details, count = known.count + excluded.count,
         first_ts = least(known.first_ts, excluded.first_ts), last_ts = greatest(known.last_ts, excluded.last_ts),
         last_seen = excluded.last_seen
-""").bindparams(
-    *(bindparam(name, type_=ARRAY(TEXT)) for name in ("symbols", "subjects", "codes", "messages", "details")),
-    bindparam("severities", type_=ARRAY(SMALLINT)),
-    *(bindparam(name, type_=ARRAY(DOUBLE_PRECISION)) for name in ("found", "thresholds")),
-    bindparam("counts", type_=ARRAY(BIG)),
-    *(bindparam(name, type_=ARRAY(TIMESTAMP(timezone=True))) for name in ("first_tss", "last_tss")),
-)
+""").bindparams(*_ROWS)
+
+# An issue of history goes on while batches of one file come; one that stands goes on as it is.
+_GOES_ON = timedelta(minutes=10)
+_PAST = text("""
+    WITH r AS (
+        SELECT * FROM unnest(:symbols, :subjects, :codes, :severities, :messages, :found, :thresholds, :details,
+                             :counts, :first_tss, :last_tss)
+            AS r(symbol, subject, code, severity, message, value, threshold, details, count, first_ts, last_ts)
+    ), known AS (
+        SELECT DISTINCT ON (r.symbol, r.subject, r.code) k.issue_id, r.*
+        FROM r JOIN marketdata.quality_issue AS k
+            ON k.scope = :scope AND k.source = :source AND k.symbol = r.symbol AND k.subject = r.subject
+            AND k.code = r.code AND (k.ended_at IS NULL OR (k.ended_at = k.last_seen AND k.last_seen > :since))
+        ORDER BY r.symbol, r.subject, r.code, k.ended_at IS NULL DESC, k.issue_id DESC
+    ), gone_on AS (
+        UPDATE marketdata.quality_issue AS k SET
+            severity = greatest(k.severity, known.severity), message = known.message, value = known.value,
+            threshold = known.threshold, details = CAST(known.details AS jsonb), count = k.count + known.count,
+            first_ts = least(k.first_ts, known.first_ts), last_ts = greatest(k.last_ts, known.last_ts),
+            last_seen = :now, ended_at = CASE WHEN k.ended_at IS NOT NULL THEN CAST(:now AS timestamptz) END
+        FROM known WHERE k.issue_id = known.issue_id
+    )
+    INSERT INTO marketdata.quality_issue
+        (scope, source, symbol, subject, code, severity, message, value, threshold, details, count, first_ts, last_ts,
+         first_seen, last_seen, ended_at)
+    SELECT :scope, :source, r.symbol, r.subject, r.code, r.severity, r.message, r.value, r.threshold,
+           CAST(r.details AS jsonb), r.count, r.first_ts, r.last_ts, :now, :now, :now
+    FROM r WHERE NOT EXISTS (
+        SELECT FROM known WHERE (known.symbol, known.subject, known.code) = (r.symbol, r.subject, r.code))
+""").bindparams(*_ROWS)
 
 _END = text("""
     UPDATE marketdata.quality_issue AS known SET ended_at = :now
@@ -69,31 +100,39 @@ async def put_issues(
     judged: Sequence[str],
     checked: Sequence[str],
     found: Sequence[Found],
+    past: Collection[str] = (),
 ) -> None:
-    """Keep what was found, and end what was not found again of the symbols and checks that were judged."""
+    """Keep what was found, and end what was not found again of the symbols and checks that were judged.
+
+    What is found of the symbols in the `past` begins no issue that stands: it is kept as one that has ended.
+    """
     if not judged:
         return
     ordered = sorted(found, key=lambda each: (each.symbol, each.issue.code))
     names = {"symbols": [each.symbol for each in ordered], "codes": [each.issue.code for each in ordered]}
     common = {"scope": origin.scope, "source": origin.source, "now": origin.ts_init, **names}
     await session.execute(_END, {**common, "subject": subject, "judged": sorted(judged), "checked": list(checked)})
-    if not ordered:
-        return
-    await session.execute(
-        _UPSERT,
-        {
-            **common,
-            "subjects": [each.subject for each in ordered],
-            "severities": [SEVERITIES.index(each.issue.severity) for each in ordered],
-            "messages": [each.issue.message for each in ordered],
-            "found": [each.issue.value for each in ordered],
-            "thresholds": [each.issue.threshold for each in ordered],
-            "details": [json.dumps(each.issue.details, default=str) for each in ordered],
-            "counts": [each.count for each in ordered],
-            "first_tss": [each.first_ts for each in ordered],
-            "last_tss": [each.last_ts for each in ordered],
-        },
-    )
+    of = {"scope": origin.scope, "source": origin.source, "now": origin.ts_init}
+    if standing := [each for each in ordered if each.symbol not in past]:
+        await session.execute(_UPSERT, {**of, **_values(standing)})
+    if over := [each for each in ordered if each.symbol in past]:
+        await session.execute(_PAST, {**of, "since": origin.ts_init - _GOES_ON, **_values(over)})
+
+
+def _values(found: Sequence[Found]) -> dict[str, Any]:
+    return {
+        "symbols": [each.symbol for each in found],
+        "subjects": [each.subject for each in found],
+        "codes": [each.issue.code for each in found],
+        "severities": [SEVERITIES.index(each.issue.severity) for each in found],
+        "messages": [each.issue.message for each in found],
+        "found": [each.issue.value for each in found],
+        "thresholds": [each.issue.threshold for each in found],
+        "details": [json.dumps(each.issue.details, default=str) for each in found],
+        "counts": [each.count for each in found],
+        "first_tss": [each.first_ts for each in found],
+        "last_tss": [each.last_ts for each in found],
+    }
 
 
 @dataclass(frozen=True)

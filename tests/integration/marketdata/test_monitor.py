@@ -244,6 +244,19 @@ async def test_updates_missing_between_two_batches(live: Watched) -> None:
     assert await live.issues() == {}
 
 
+async def test_old_rows_of_a_source_that_is_live_are_what_it_says_now(live: Watched) -> None:
+    await live.feed(minutes=3)
+    old = {"age": 7_200.0, "price": "-1"}
+    assert (await live.tick(**old))["flagged"] == 1
+    assert (await live.issues("open=true&severity=critical")) == {"price_not_positive a": "critical"}
+    await live.tick()
+    assert await live.issues("open=true&severity=critical") == {}
+    # Of one that is not, they are history.
+    await live.tick(source="b", **old)
+    assert await live.issues("open=true&severity=critical") == {}
+    assert await live.issues("open=false&source=b") == {"price_not_positive b": "critical"}
+
+
 async def test_a_slot_with_few_rows(live: Watched) -> None:
     slot = NOW.replace(hour=5)
     for day in range(1, 13):

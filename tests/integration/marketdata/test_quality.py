@@ -3,7 +3,8 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -35,12 +36,15 @@ async def put(client: Client, tokens: Tokens, path: str, body: Any, role: Role =
 async def test_an_issue_that_persists_is_one_with_count_and_duration(client: Client) -> None:
     bad = {"high": "1"}
     live = {"simulation_id": None}
+    start = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(minutes=10)
+    bar = partial(bar_since, start)
     await client.post("/bars", batch(bar(0, **bad), bar(1, **bad), bar(2), **live))
     await client.post("/bars", batch(bar(3, **bad), **live))
     (issue,) = (await client.get("/quality/issues?code=ohlc_bounds"))["items"]
     assert (issue["count"], issue["severity"], issue["symbol"], issue["source"]) == (3, "critical", "X", "test")
     assert (issue["subject"], issue["ended_at"]) == ("bar", None)
-    assert (issue["first_ts"], issue["last_ts"]) == ("2024-01-02T00:00:00Z", "2024-01-02T00:03:00Z")
+    found = [datetime.fromisoformat(issue[name]) for name in ("first_ts", "last_ts")]
+    assert found == [start, start + timedelta(minutes=3)]
     report = await client.get("/quality/report")
     assert (report["status"], report["open_issues"], report["critical_last_hour"]) == ("critical", 1, 1)
     assert (report["rows"], report["critical_rows"]) == (4, 3)
@@ -98,8 +102,65 @@ async def test_states_that_come_again_count_no_issue_and_end_none(client: Client
         assert await known() == [(1, False)]
 
 
+def bar_since(start: datetime, minute: int, symbol: str = "X", **changes: Any) -> dict[str, Any]:
+    return bar(0, symbol=symbol, ts=(start + timedelta(minutes=minute)).isoformat(), **changes)
+
+
+async def test_what_is_wrong_with_history_does_not_stand(client: Client) -> None:
+    old = {"simulation_id": None}
+    # A file in two batches, of which the one between says nothing of the fault, and the same file again.
+    for rows in ((bar(0, high="1"), bar(1)), (bar(2),), (bar(3, high="1"), bar(4, high="1"))):
+        await client.post("/bars", batch(*rows, **old))
+    (issue,) = (await client.get("/quality/issues"))["items"]
+    assert (issue["code"], issue["severity"], issue["count"]) == ("ohlc_bounds", "critical", 3)
+    assert (issue["first_ts"], issue["last_ts"]) == ("2024-01-02T00:00:00Z", "2024-01-02T00:04:00Z")
+    assert issue["ended_at"] == issue["last_seen"] > issue["first_seen"]
+    report = await client.get("/quality/report")
+    assert (report["status"], report["open_issues"], report["critical_last_hour"]) == ("ok", 0, 1)
+    assert report["critical_rows"] == 3
+    # States too.
+    answer = await client.post("/market-states", {"source": "test", "states": [state(0, spot_price=None)]})
+    assert answer["flagged"] == 1
+    found = await client.all("/quality/issues?code=required_field_missing")
+    assert [each["ended_at"] is None for each in found] == [False]
+    assert (await client.get("/quality/report"))["status"] == "ok"
+
+
+async def test_what_stands_is_not_ended_by_history_that_has_it_too(client: Client) -> None:
+    now = datetime.now(UTC).replace(second=0, microsecond=0)
+    live = {"simulation_id": None}
+    await client.post("/bars", batch(bar_since(now, -2, high="1"), **live))
+    await client.post("/bars", batch(bar(0, high="1"), bar(1, high="1"), **live))
+    (issue,) = (await client.get("/quality/issues"))["items"]
+    assert (issue["ended_at"], issue["count"], issue["first_ts"]) == (None, 3, "2024-01-02T00:00:00Z")
+    await client.post("/bars", batch(bar_since(now, -1), **live))
+    assert (await client.get("/quality/report"))["status"] == "ok"
+    # What ended with live rows is another issue than that of a file.
+    await client.post("/bars", batch(bar(2, high="1"), **live))
+    both = (await client.get("/quality/issues"))["items"]
+    assert [(each["count"], each["ended_at"] is None) for each in both] == [(1, False), (3, False)]
+
+
+async def test_a_batch_with_history_and_the_present_is_of_the_present(client: Client) -> None:
+    now = datetime.now(UTC).replace(second=0, microsecond=0)
+    rows = [bar_since(now, -3_000, high="1"), bar_since(now, -1), bar(0, symbol="OLD", high="1")]
+    days = [
+        bar_since(now, -2 * 1_440, symbol="DAY", interval="1d", high="1"),
+        bar_since(now, -5 * 1_440, symbol="WEEK", interval="1d", high="1"),
+    ]
+    await client.post("/bars", batch(*rows, *days, simulation_id=None))
+    found = await client.all("/quality/issues?code=ohlc_bounds")
+    assert {each["symbol"]: each["ended_at"] is None for each in found} == {
+        "X": True,
+        "OLD": False,
+        "DAY": True,
+        "WEEK": False,
+    }
+
+
 async def test_issues_are_paged_and_filtered(client: Client) -> None:
-    rows = [bar(0, symbol=f"S{n}", high="1") for n in range(7)]
+    now = datetime.now(UTC).replace(second=0, microsecond=0)
+    rows = [bar_since(now, -1, symbol=f"S{n}", high="1") for n in range(7)]
     await client.post("/bars", batch(*rows, simulation_id=None))
     await client.post("/bars", batch(*rows, simulation_id="sim"))
     found = await client.all("/quality/issues?limit=3")

@@ -56,8 +56,12 @@ class Arrived:
     @property
     def is_live(self) -> bool:
         """Return whether the rows came about when they happened."""
-        periods = 2 * self.period * _SECOND
-        return -(_AHEAD + periods) <= self.received - self.newest <= _LIVE_WITHIN + periods
+        return not self.is_past and self.newest - self.received <= _AHEAD + 2 * self.period * _SECOND
+
+    @property
+    def is_past(self) -> bool:
+        """Return whether the rows happened long before they came."""
+        return self.received - self.newest > _LIVE_WITHIN + 2 * self.period * _SECOND
 
 
 def after(known: SeriesState | None, arrived: Arrived) -> SeriesState:
