@@ -34,7 +34,7 @@ class RowRefused(FormatError):
 class BadRow:
     """Something that could not be taken as it stands; line 0 means the file, or a member of it, as a whole.
 
-    `lost` says that the file can be read by nobody, which is more than that rows of it are left out.
+    `lost` says that the file could not be read at all, which is more than rows that are left out.
     """
 
     file: str

@@ -249,6 +249,7 @@ async def test_old_rows_of_a_source_that_is_live_are_what_it_says_now(live: Watc
     old = {"age": 7_200.0, "price": "-1"}
     assert (await live.tick(**old))["flagged"] == 1
     assert (await live.issues("open=true&severity=critical")) == {"price_not_positive a": "critical"}
+    live.clock.advance(SECOND)
     await live.tick()
     assert await live.issues("open=true&severity=critical") == {}
     # Of one that is not, they are history.
