@@ -80,7 +80,7 @@ def row_of(kind: str, live: Watched, price: str, ahead: timedelta) -> tuple[str,
         prices = dict.fromkeys(("open", "high", "low", "close"), price)
         return kind, {**whole, **start, **prices, "interval": "1m", "volume": "1"}
     if kind == "ticks":
-        return kind, {**whole, "trade_id": "t", "price": price, "quantity": "1"}
+        return kind, {**whole, "trade_id": price, "price": price, "quantity": "1"}
     if kind == "order-books":
         return kind, {**whole, "sequence": 1, "bids": [[price, "1"]], "asks": [[f"{price}.01", "1"]]}
     quote = {"expiry": "2024-02-01", "strike": "100", "open_interest": "7"}

@@ -165,7 +165,7 @@ async def test_the_loop_is_not_held_up_by_reading() -> None:
         def records(self, on_bad_row: Callable[[BadRow], None] | None = None) -> Iterator[Row]:
             for row in super().records(on_bad_row):
                 # Releases the interpreter, as reading and unpacking do.
-                threading.Event().wait(0.0002)
+                threading.Event().wait(0.002)
                 yield row
 
     longest, last, reading = 0.0, monotonic(), True
@@ -177,11 +177,11 @@ async def test_the_loop_is_not_held_up_by_reading() -> None:
             longest, last = max(longest, monotonic() - last), monotonic()
 
     watching = asyncio.create_task(watch())
-    await replayed(ReplayConnector("replay.it", [Slow(3_000)], CLOCK, speed=0))
+    await replayed(ReplayConnector("replay.it", [Slow(2_000)], CLOCK, speed=0))
     reading = False
     await watching
-    # Reading a thousand takes 0.2 s and more.
-    assert longest < 0.15
+    # Reading a thousand takes two seconds and more.
+    assert longest < 1.5
 
 
 async def test_a_broken_file_gives_what_came_before_and_then_says_so() -> None:
