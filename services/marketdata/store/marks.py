@@ -14,8 +14,6 @@ from shared.schemas.marketdata import INTERVAL_LENGTH
 _LENGTHS: Final = ", ".join(
     f"('{name}', interval '{length.total_seconds():.0f} seconds')" for name, length in INTERVAL_LENGTH.items()
 )
-
-
 _OF: Final = "scope = %(scope)s AND symbol = wanted.symbol"
 _MID: Final = "((bids->0->>0)::numeric + (asks->0->>0)::numeric)"
 
