@@ -32,8 +32,9 @@ UNAVAILABLE = (
 # A caller waits for a statement, and the front for 35 s: a server that hangs must be given up well before that.
 _CONNECT_SECONDS = 3
 _STATEMENT_SECONDS = 8
-# The server ends a statement by itself; one that has not said a word by now hangs.
-_SILENT_SECONDS = 10.0
+# The server ends a statement by itself; one that has not said a word so long after that hangs.
+_GRACE = timedelta(seconds=2)
+_PATIENCE = timedelta(seconds=_STATEMENT_SECONDS) + _GRACE
 R = TypeVar("R")
 
 _NAMES = {
@@ -56,6 +57,8 @@ class _Connection(psycopg.AsyncConnection[Any]):
     Psycopg by itself waits for ever for the one, and for the other asks the server first, up to ten seconds.
     """
 
+    patience = _PATIENCE
+
     @classmethod
     async def connect(cls, *args: Any, **kwargs: Any) -> Self:
         """Return a connection. Raises psycopg's errors."""
@@ -69,11 +72,12 @@ class _Connection(psycopg.AsyncConnection[Any]):
     async def wait(self, gen: PQGen[R], interval: float = 0.1, timeout: float | None = None) -> R:  # noqa: ASYNC109
         """Return what the server answers. Raises OperationalError where it does not."""
         try:
-            async with asyncio.timeout(_SILENT_SECONDS):
+            async with asyncio.timeout(self.patience.total_seconds()):
                 return await wait_async(gen, self.pgconn.socket, interval=interval, timeout=timeout)
         except TimeoutError:
             self.pgconn.finish()
-            raise psycopg.OperationalError(f"the server has been silent for {_SILENT_SECONDS:g} s") from None
+            waited = self.patience.total_seconds()
+            raise psycopg.OperationalError(f"the server has been silent for {waited:g} s") from None
         except asyncio.CancelledError:
             if self.pgconn.transaction_status == TransactionStatus.ACTIVE:
                 # In the middle of a statement it is of no more use to anybody.
@@ -119,6 +123,8 @@ class Database:
         async with self.engine.connect() as connection:
             await connection.execution_options(isolation_level="AUTOCOMMIT")
             await connection.execute(text(f"SET statement_timeout = {int(longest.total_seconds() * 1000)}"))
+            driver: Any = (await connection.get_raw_connection()).driver_connection
+            driver.patience = longest + _GRACE
             try:
                 yield connection
             except BaseException:
@@ -126,6 +132,7 @@ class Database:
                 await connection.invalidate()
                 raise
             await connection.execute(text("RESET statement_timeout"))
+            driver.patience = _PATIENCE
 
     async def ping(self) -> None:
         """Ask for one row. Raises one of UNAVAILABLE."""
