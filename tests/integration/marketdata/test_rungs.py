@@ -95,3 +95,30 @@ async def test_a_database_that_is_not_migrated_says_so(
             assert (status, found) == (503, {"ok": False, "detail": "not migrated; run `keelson migrate`"})
             migrate_all(url)
             assert (await dependency(client))[0] == 200
+
+
+async def test_history_is_summed_a_week_and_not_ten_buckets_at_a_time(
+    make_settings: MakeSettings, tokens: Tokens, aggregates_database_url: str
+) -> None:
+    with psycopg.connect(plain(aggregates_database_url)) as connection:
+        connection.execute("""
+            INSERT INTO marketdata.ohlcv_bar
+                (scope, symbol, interval, ts, source, open, high, low, close, volume, revision, severity, ts_init)
+            SELECT '', 'X', '1m', TIMESTAMPTZ '2024-01-01Z' + n * INTERVAL '1 minute', 'one', 1, 1, 1, 1, 1, 1, 0, now()
+            FROM generate_series(0, 15 * 1440 - 1) AS n
+        """)
+        connection.execute("""
+            INSERT INTO marketdata.roll_up_queue ("of", scope, symbol, source, from_ts, to_ts, queued_at)
+            VALUES ('bar', '', 'X', 'one', '2024-01-01Z', '2024-01-16Z', now())
+        """)
+    settings = make_settings(MarketdataSettings, database_url=aggregates_database_url)
+    async with client_of(settings, tokens) as client:
+        assert [each["bars"] for each in await client.all("/bars?symbol=X&interval=1d")] == [1440] * 15
+    with psycopg.connect(plain(aggregates_database_url)) as connection:
+        kept = connection.execute("""
+            SELECT format('%I.%I', materialization_hypertable_schema, materialization_hypertable_name)
+            FROM timescaledb_information.continuous_aggregates WHERE view_name = 'ohlcv_5m'
+        """).fetchone()
+        assert kept is not None
+        query = f"SELECT count(*), count(DISTINCT xmin::text) FROM {kept[0]}"
+        assert connection.execute(query.encode()).fetchone() == (15 * 288, 3)
