@@ -64,7 +64,7 @@ class RollUps(Worker):
             count = sum(len(spans) for spans in queued.values())
             if count and rung.aggregates:
                 async with self._database.autocommit(timedelta(minutes=5)) as connection:
-                    await store.refresh_aggregates(connection, queued, kept_from)
+                    await store.refresh_aggregates(session, connection, queued, kept_from)
             elif count:
                 await store.refresh_tables(session, queued, kept_from)
             await store.refresh_left_out(session, queued, kept_from)

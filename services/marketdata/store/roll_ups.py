@@ -213,12 +213,17 @@ async def _work_out(
 
 
 async def refresh_aggregates(
-    connection: AsyncConnection, queued: dict[str, list[Span]], kept_from: Mapping[str, datetime | None]
+    session: AsyncSession,
+    connection: AsyncConnection,
+    queued: dict[str, list[Span]],
+    kept_from: Mapping[str, datetime | None],
 ) -> None:
     """Work out the roll-ups of spans anew, where they are continuous aggregates; the connection commits by itself.
 
-    An aggregate is refreshed for all symbols at once, so that spans of time are what counts.
+    An aggregate is refreshed for all symbols at once, so that spans of time are what counts. The session that took
+    the spans waits meanwhile, as long as that takes.
     """
+    await session.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
     options = """, options => '{"buckets_per_batch": 0}'""" if await connection.scalar(_WHOLE) else ""
     call = text(_REFRESH.format(options))
     for of, spans in queued.items():

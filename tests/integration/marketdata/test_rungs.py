@@ -6,9 +6,14 @@ from decimal import Decimal
 
 import psycopg
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
+from sqlalchemy.engine.interfaces import DBAPIConnection
 
+from services.marketdata.roll_ups import RollUps
 from services.marketdata.settings import MarketdataSettings
+from services.marketdata.store import Partitions
+from shared.clock import SystemClock
+from shared.database import Database
 from shared.timescale import Rung
 from tests.conftest import MakeSettings
 from tests.harness import Tokens, fresh_database, migrate_all, plain
@@ -111,6 +116,18 @@ async def test_history_is_summed_a_week_and_not_ten_buckets_at_a_time(
             INSERT INTO marketdata.roll_up_queue ("of", scope, symbol, source, from_ts, to_ts, queued_at)
             VALUES ('bar', '', 'X', 'one', '2024-01-01Z', '2024-01-16Z', now())
         """)
+    database = Database(aggregates_database_url, application_name="test")
+
+    @event.listens_for(database.engine.sync_engine, "connect")
+    def _hasty(connection: DBAPIConnection, _: object) -> None:
+        connection.cursor().execute("SET idle_in_transaction_session_timeout = '100ms'")
+        connection.commit()
+
+    try:
+        # The transaction that took the work waits for longer than others may.
+        assert await RollUps(database, Partitions(database), SystemClock(), 1.0).work()
+    finally:
+        await database.dispose()
     settings = make_settings(MarketdataSettings, database_url=aggregates_database_url)
     async with client_of(settings, tokens) as client:
         assert [each["bars"] for each in await client.all("/bars?symbol=X&interval=1d")] == [1440] * 15
