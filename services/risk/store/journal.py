@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from json.encoder import encode_basestring as _string
 from typing import Any, TypeVar
 
@@ -19,6 +19,7 @@ from services.risk.models import Journal, Leader
 from shared.database import Database
 from shared.schemas.journal import EventKind
 from shared.shards import Shard
+from shared.tasks import finish, stop
 
 _COLUMNS = tuple(Journal.__table__.columns)
 # Any number nobody else uses on this database; PostgreSQL's advisory locks are named by numbers only.
@@ -131,21 +132,21 @@ async def try_lease(database: Database, patience: float) -> AsyncIterator[Lease 
 
 
 async def _in_time(seconds: float, work: Coroutine[Any, Any, T]) -> T:
-    """Return what work gives. Raises PoolTimeoutError where it takes too long; it is left to itself then.
+    """Return what work gives. Raises PoolTimeoutError where it takes too long.
 
-    A server that hangs does not answer a cancellation either, so that is not waited for.
+    Whoever called closes the connection then: nobody may wait for its socket any more, as libuv ends the process where
+    one is closed that it is about to look at. A connection lets go of it at once, without asking the server.
     """
     task = asyncio.ensure_future(work)
     try:
-        done, _ = await asyncio.wait({task}, timeout=seconds)
-    except asyncio.CancelledError:
-        task.cancel()
-        raise
-    if done:
-        return task.result()
-    task.add_done_callback(lambda late: late.cancelled() or late.exception())
-    task.cancel()
-    raise PoolTimeoutError(f"PostgreSQL did not answer within {seconds:g} s")
+        await asyncio.wait({task}, timeout=seconds)
+        late = not task.done()
+    finally:
+        with suppress(Exception):
+            await finish(stop(task))
+    if late:
+        raise PoolTimeoutError(f"PostgreSQL did not answer within {seconds:g} s")
+    return task.result()
 
 
 def follow_pages(database: Database) -> Callable[[int, int], Awaitable[Sequence[Row]]]:
