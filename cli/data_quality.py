@@ -90,8 +90,8 @@ where no band was set, one learnt from the closes of 20 to 60 sessions (`spot_be
 follows ends it. A book whose number is lower than the one before it in time is found itself, and the next may follow
 either: an old book came late, or the venue counts anew. A level without a quantity is none, and a book without a level
 on one side makes no mark. Two trades of one id within half a day are one: what came later is a `duplicate_conflicting`,
-and counts for no volume. It is held against its own batch and the last 1,000 trades of its source before the batch's
-end (fewer, 50 at least, where it has more than 20 symbols); venues that count anew do so between sessions.
+and counts for no volume. It is held against its own batch and the 1,000 trades of its source on either side of the
+batch's end (fewer, 50 at least, where it has more than 20 symbols); venues that count anew do so between sessions.
 `stale_content` is of states only: equal prices of trades or books in a row are no fault. Many critical or rejected rows
 of one kind alert: see the [runbook](runbook.md#marketdatarowscritical).
 
@@ -108,7 +108,8 @@ _OUTLIERS = """
 ### Outliers of bars
 
 `price_outlier` holds a close against the 50 closes before it, and high, low and open against what lies between the
-close before and the bar's own: how far they are beyond both. `details.field` names the worst. The scale is that of the
+close before and the bar's own: how far they are beyond both. `details.field` names the worst. The first ten values of
+a series are judged by nothing: what is usual is not known yet. The scale is that of the
 closes, and at least what the 50 bars before reached from low to high in the middle, so that wicks of the usual length
 are none. It grows with the root of the time since the last trade, for a price that nobody saw moves on; and where more
 than four times the usual volume was traded, with the root of that, to five times at most: news and crashes are traded,

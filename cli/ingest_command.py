@@ -23,11 +23,12 @@ from cli.ingest.run import Ending, Ingest, Lane, Plan, total
 from cli.paths import var_folder
 from cli.replay.names import simulation_id_problem
 from services.marketdata.formats.dataset import AnyRecord, Dataset, FormatError
-from services.marketdata.formats.discover import discover_all
+from services.marketdata.formats.discover import discover_all, left_alone
 from shared.roles import Role
 from shared.schemas.market_events import MOST_ROWS
 
 _INTERRUPTED = 130
+_MOST_NAMED = 10
 # The front lets a service work on an answer for 35 s.
 _ANSWER_SECONDS = 60.0
 # Whoever reads a file or a pipe is not bound to the width of a terminal.
@@ -124,11 +125,20 @@ def _datasets(folder: Path, only: Sequence[str]) -> list[Dataset[AnyRecord]]:
     except FormatError as error:
         error_console.print(f"[red]error[/red]: {escape(str(error))}", soft_wrap=True)
         raise typer.Exit(1) from None
+    _tell_left_alone(folder, found)
     unknown = set(only) - {dataset.name for dataset in found}
     if unknown:
         there = ", ".join(dataset.name for dataset in found)
         raise typer.BadParameter(f"no dataset {', '.join(sorted(unknown))}; there are {there}", param_hint="--only")
     return [dataset for dataset in found if not only or dataset.name in only]
+
+
+def _tell_left_alone(folder: Path, found: Sequence[Dataset[AnyRecord]]) -> None:
+    alone = [str(path.relative_to(folder)) for path in left_alone(folder, found)]
+    if alone:
+        more = f" and {len(alone) - _MOST_NAMED} more" if len(alone) > _MOST_NAMED else ""
+        said = f"left alone, as neither name nor header is of a known format: {', '.join(alone[:_MOST_NAMED])}{more}"
+        error_console.print(said, markup=False, highlight=False, soft_wrap=True)
 
 
 def _list(datasets: Sequence[Dataset[AnyRecord]], *, as_json: bool) -> None:

@@ -14,6 +14,7 @@ from services.marketdata.formats.found_lean import lean_coins, lean_minutes, lea
 from services.marketdata.formats.found_tables import days_of_indices, days_of_shares, nse_chains, tables_of_bars
 from shared.schemas.marketdata import INTERVAL_LENGTH, Interval
 
+_DATA = frozenset({".csv", ".gz", ".parquet", ".zip"})
 _TRADED: tuple[Callable[[Path], Iterator[Dataset]], ...] = (lean_minutes, lean_options, binance_bars, nse_chains)
 _ALL: tuple[Callable[[Path], Iterator[Dataset[AnyRecord]]], ...] = (
     *_TRADED,
@@ -48,6 +49,12 @@ def discover_all(folder: Path) -> list[Dataset[AnyRecord]]:
     if not found:
         raise FormatError(f"{folder}: no data recognised: no file of a known name, and no table of bars")
     return found
+
+
+def left_alone(folder: Path, datasets: Sequence[Dataset[AnyRecord]]) -> list[Path]:
+    """Return the tables and archives of a folder that belong to none of its datasets, in order."""
+    taken = {file for dataset in datasets for file in dataset.files}
+    return sorted(path for path in folder.rglob("*") if path.suffix in _DATA and path not in taken and path.is_file())
 
 
 def preferred(datasets: Sequence[Dataset]) -> list[Dataset]:

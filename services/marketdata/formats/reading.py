@@ -78,7 +78,7 @@ def text_lines(path: Path) -> Generator[Line, None, None]:
     with named_errors(str(path)), path.open("rb") as raw, ExitStack() as stack:
         data = stack.enter_context(gzip.GzipFile(fileobj=raw)) if path.suffix == ".gz" else raw
         watch = WATCH.get()
-        for line in numbered(stack.enter_context(io.TextIOWrapper(data, encoding="utf-8")), str(path)):
+        for line in numbered(stack.enter_context(io.TextIOWrapper(data, encoding="utf-8-sig")), str(path)):
             if watch is not None and line.number % _WATCHED_LINES == 0:
                 watch(path, raw.tell())
             yield line
@@ -90,7 +90,7 @@ def member_lines(archive: zipfile.ZipFile, name: str) -> Iterator[Line]:
     if archive.getinfo(name).file_size > MAX_MEMBER_BYTES:
         raise FormatError(f"{file}: unpacks to more than {MAX_MEMBER_BYTES} bytes")
     # Whole before its first line: that a member is damaged is known at its end.
-    with named_errors(file), io.StringIO(archive.read(name).decode("utf-8"), newline=None) as text:
+    with named_errors(file), io.StringIO(archive.read(name).decode("utf-8-sig"), newline=None) as text:
         yield from numbered(text, file)
     watch, info = WATCH.get(), archive.getinfo(name)
     if watch is not None and archive.filename is not None:

@@ -93,7 +93,10 @@ async def list_bars(
     cursor: str | None = None,
     limit: RowLimit = None,
 ) -> Response:
-    """List bars, oldest first, each with its verdict; those that were not sent are summed from bars of a minute."""
+    """List bars, oldest first, each with its verdict; those that were not sent are summed from bars of a minute.
+
+    What a sum was at an earlier moment is not kept: with `known_at` only bars that were sent are listed.
+    """
     form, most = _form(request, BARS, limit)
     # Before anything is asked in the session: while it holds a connection no second one is to be waited for.
     width = await roll_ups.width(symbol, interval) if known_at is None else None

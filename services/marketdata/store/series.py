@@ -45,7 +45,8 @@ async def read_rows(session: AsyncSession, wanted: Wanted) -> list[dict[str, Any
     """Return rows with every column of their table."""
     connection = await driver(session)
     async with connection.cursor(row_factory=dict_row) as cursor:
-        await cursor.execute(query_of(wanted))
+        # Planned each time: a plan kept from when a table was empty reads all of it.
+        await cursor.execute(query_of(wanted), prepare=False)
         return await cursor.fetchall()
 
 
@@ -80,7 +81,7 @@ async def latest_summed(
     ]
     connection: psycopg.AsyncConnection[Any] = await driver(session)
     async with connection.cursor(row_factory=dict_row) as cursor:
-        await cursor.execute(_summed(wanted, width, chosen, SQL("ORDER BY ts DESC LIMIT 1")))
+        await cursor.execute(_summed(wanted, width, chosen, SQL("ORDER BY ts DESC LIMIT 1")), prepare=False)
         return await cursor.fetchone()
 
 

@@ -17,10 +17,18 @@ _AT_ONCE = 20_000
 _KNOWN = text("""
     SELECT k.symbol, known.trade_id, known.ts
     FROM unnest(:symbols, :lasts) AS k(symbol, last) CROSS JOIN LATERAL (
-        SELECT trade_id, ts, severity FROM marketdata.trade_tick
-        WHERE scope = :scope AND symbol = k.symbol AND ts <= k.last AND ts >= k.last - INTERVAL '1 day'
-            AND source = :source
-        ORDER BY ts DESC LIMIT :most
+        (
+            SELECT trade_id, ts, severity FROM marketdata.trade_tick
+            WHERE scope = :scope AND symbol = k.symbol AND ts <= k.last AND ts >= k.last - INTERVAL '1 day'
+                AND source = :source
+            ORDER BY ts DESC LIMIT :most
+        )
+        UNION ALL (
+            SELECT trade_id, ts, severity FROM marketdata.trade_tick
+            WHERE scope = :scope AND symbol = k.symbol AND ts > k.last AND ts <= k.last + INTERVAL '12 hours'
+                AND source = :source
+            ORDER BY ts LIMIT :most
+        )
     ) AS known
     -- Not a join: how many ids were sent is known too badly to choose a good one; this looks them up by their hash.
     WHERE known.severity < 2 AND (known.trade_id IN (SELECT unnest(:ids))) IS TRUE
@@ -31,7 +39,7 @@ _KNOWN = text("""
 
 
 async def known_trades(session: AsyncSession, origin: Origin, rows: pa.Table) -> dict[str, dict[str, datetime]]:
-    """Return when trades were whose ids a batch has, by symbol and id, of each symbol's last ones before its end.
+    """Return when trades were whose ids a batch has, by symbol and id, of each symbol's next to its end.
 
     Those that are critical count for none.
     """

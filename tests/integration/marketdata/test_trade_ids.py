@@ -53,6 +53,8 @@ async def test_across_batches_and_sources(client: Client) -> None:
     # Sent again all is judged as it was: the first ones are right, and those that came later are not.
     assert await send(client, *(tick(str(n), n) for n in range(100))) == {}
     assert await send(client, *late) == {0: FOUND, 1: FOUND}
+    # Of an earlier moment it is no less the same.
+    assert await send(client, tick("50", -100), tick("new", -99)) == {0: FOUND}
     assert await send(client, *late, source="other") == {}
     assert await send(client, *late, simulation_id="s2") == {}
 

@@ -73,6 +73,14 @@ def test_what_a_folder_holds_is_listed_without_any_suite() -> None:
 
 def test_a_folder_without_data_or_a_dataset_that_is_none_is_refused(tmp_path: Path) -> None:
     assert run(app, ["ingest", str(tmp_path), "--dry-run"]).exit_code == 1
+    head = "symbol,interval,ts,open,high,low,close,volume\n"
+    (tmp_path / "marked.csv").write_text(f"{head}X,1m,2024-01-02T00:00:00Z,1,1,1,1,1\n", encoding="utf-8-sig")
+    (tmp_path / "other.csv").write_text("a;b\n")
+    (tmp_path / "half.parquet").write_bytes(b"PAR1")
+    (tmp_path / "notes.txt").write_text("x")
+    shown = run(app, ["ingest", str(tmp_path), "--dry-run"])
+    assert (shown.exit_code, "marked.csv-x-1m" in shown.output) == (0, True)
+    assert shown.stderr.strip().endswith("known format: half.parquet, other.csv")
     assert run(app, ["ingest", str(tmp_path / "none")]).exit_code == 1
     assert run(app, ["ingest", str(SAMPLE), "--dry-run", "--only", "nothing"]).exit_code == 2
     assert run(app, ["ingest", str(SAMPLE), "--simulation-id", "a b"]).exit_code == 2
