@@ -109,10 +109,9 @@ async def put_issues(
     if not judged:
         return
     ordered = sorted(found, key=lambda each: (each.symbol, each.issue.code))
-    names = {"symbols": [each.symbol for each in ordered], "codes": [each.issue.code for each in ordered]}
-    common = {"scope": origin.scope, "source": origin.source, "now": origin.ts_init, **names}
-    await session.execute(_END, {**common, "subject": subject, "judged": sorted(judged), "checked": list(checked)})
     of = {"scope": origin.scope, "source": origin.source, "now": origin.ts_init}
+    names = {"symbols": [each.symbol for each in ordered], "codes": [each.issue.code for each in ordered]}
+    await session.execute(_END, {**of, **names, "subject": subject, "judged": sorted(judged), "checked": list(checked)})
     if standing := [each for each in ordered if each.symbol not in past]:
         await session.execute(_UPSERT, {**of, **_values(standing)})
     if over := [each for each in ordered if each.symbol in past]:
